@@ -1,0 +1,230 @@
+"""The error tree. Every error that leaves this package is one of these.
+
+::
+
+    LocalRetabError
+    ├── RequestError                    422  the request cannot be carried out as asked
+    │   ├── FeatureNotAvailableError    422  a hosted feature that this version does not have yet
+    │   └── SettingsError               400  a setting or environment variable is wrong
+    ├── DocumentError                   422  the document cannot be used
+    │   ├── DocumentNotFoundError       422  no such file
+    │   ├── UnsupportedDocumentError    422  a type that is not read, or bytes that are not what the name says
+    │   ├── CorruptDocumentError        422  broken, truncated, or nothing a reader accepts
+    │   ├── EncryptedDocumentError      422  needs a password
+    │   ├── EmptyDocumentError          422  no bytes, no pages, or no content
+    │   ├── DocumentLimitError          413  over a limit of Settings (bytes, pages, pixels, seconds)
+    │   ├── NoTextError                 422  pages without text for a model that cannot see
+    │   └── RemoteFetchDisabledError    422  a remote URL; nothing is fetched
+    ├── SchemaError                     422  the schema cannot be used
+    │   ├── InvalidSchemaError          422  not a JSON Schema
+    │   └── UnsupportedSchemaError      422  keywords that can be neither decoded under nor validated
+    ├── ModelError                      422  the weights cannot be used
+    │   ├── ModelNotFoundError          404  not installed, or not in the catalogue
+    │   ├── ModelIntegrityError         422  bytes that differ from their pinned checksum
+    │   ├── ModelPullError              424  a download failed
+    │   └── ModelLoadError              422  llama.cpp refuses the file
+    ├── GenerationError                 422  the run failed
+    │   ├── ContextLengthError          422  the prompt does not fit the context
+    │   ├── GenerationTimeoutError      422  over the time limit
+    │   ├── GenerationCancelledError    409  stopped by its owner
+    │   └── OutputValidationError       422  the finished value breaks the caller's schema
+    └── EngineError                     500  a native call failed; the fault is ours or the machine's
+
+``code`` is the wire code, ``http_status`` the status of the HTTP API, ``exit_code`` that of the command line.
+No permanent failure is a 5xx or a 429: the hosted clients would repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class LocalRetabError(Exception):
+    """Base of every error of this package. The message says what happened, to what, and what to do."""
+
+    code: ClassVar[str] = "LOCAL_RETAB_ERROR"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class RequestError(LocalRetabError):
+    """The request cannot be carried out as asked."""
+
+    code = "INVALID_REQUEST"
+    http_status = 422
+    exit_code = 2
+
+
+class FeatureNotAvailableError(RequestError):
+    """A feature of the hosted API that this version does not have yet."""
+
+    code = "FEATURE_NOT_AVAILABLE"
+
+
+class SettingsError(RequestError):
+    """A setting or an environment variable has a value that cannot be used."""
+
+    code = "INVALID_SETTINGS"
+    http_status = 400
+
+
+class DocumentError(LocalRetabError):
+    """The document cannot be used."""
+
+    code = "INVALID_DOCUMENT"
+    http_status = 422
+    exit_code = 3
+
+
+class DocumentNotFoundError(DocumentError):
+    """The path names no readable file."""
+
+    code = "DOCUMENT_NOT_FOUND"
+
+
+class UnsupportedDocumentError(DocumentError):
+    """A type that is not read, or bytes that are not what the filename or media type says."""
+
+    code = "UNSUPPORTED_DOCUMENT_TYPE"
+
+
+class CorruptDocumentError(DocumentError):
+    """The bytes are broken or truncated."""
+
+    code = "CORRUPT_DOCUMENT"
+
+
+class EncryptedDocumentError(DocumentError):
+    """The document needs a password."""
+
+    code = "ENCRYPTED_DOCUMENT"
+
+
+class EmptyDocumentError(DocumentError):
+    """No bytes, no pages, or no content."""
+
+    code = "EMPTY_DOCUMENT"
+
+
+class DocumentLimitError(DocumentError):
+    """Over one of the document limits of Settings."""
+
+    code = "DOCUMENT_LIMIT_EXCEEDED"
+    http_status = 413
+
+
+class NoTextError(DocumentError):
+    """Pages without text, and a model that reads text only."""
+
+    code = "NO_TEXT_IN_DOCUMENT"
+
+
+class RemoteFetchDisabledError(DocumentError):
+    """The document is a remote URL; this package fetches nothing."""
+
+    code = "REMOTE_FETCH_DISABLED"
+
+
+class SchemaError(LocalRetabError):
+    """The schema cannot be used."""
+
+    code = "INVALID_SCHEMA"
+    http_status = 422
+    exit_code = 4
+
+
+class InvalidSchemaError(SchemaError):
+    """Not a JSON Schema, or not readable as one."""
+
+
+class UnsupportedSchemaError(SchemaError):
+    """Keywords that can be neither decoded under nor validated afterwards.
+
+    ``details["problems"]`` lists ``{"path", "keyword", "reason"}`` for each, path a JSON pointer.
+    """
+
+    code = "UNSUPPORTED_SCHEMA"
+
+
+class ModelError(LocalRetabError):
+    """The weights cannot be used."""
+
+    code = "MODEL_ERROR"
+    http_status = 422
+    exit_code = 5
+
+
+class ModelNotFoundError(ModelError):
+    """The model is not installed or not known; the message has the command that installs it."""
+
+    code = "MODEL_NOT_FOUND"
+    http_status = 404
+
+
+class ModelIntegrityError(ModelError):
+    """The bytes differ from their pinned size or checksum."""
+
+    code = "MODEL_INTEGRITY"
+
+
+class ModelPullError(ModelError):
+    """A download failed."""
+
+    code = "MODEL_PULL_FAILED"
+    http_status = 424
+
+
+class ModelLoadError(ModelError):
+    """llama.cpp refuses the file."""
+
+    code = "MODEL_LOAD_FAILED"
+
+
+class GenerationError(LocalRetabError):
+    """The run failed."""
+
+    code = "GENERATION_FAILED"
+    http_status = 422
+    exit_code = 6
+
+
+class ContextLengthError(GenerationError):
+    """The prompt does not fit the context."""
+
+    code = "CONTEXT_LENGTH_EXCEEDED"
+
+
+class GenerationTimeoutError(GenerationError):
+    """The run took longer than its time limit."""
+
+    code = "GENERATION_TIMEOUT"
+
+
+class GenerationCancelledError(GenerationError):
+    """The run was stopped by its owner."""
+
+    code = "CANCELLED"
+    http_status = 409
+
+
+class OutputValidationError(GenerationError):
+    """The finished value breaks the caller's schema.
+
+    ``details["problems"]`` lists ``{"path", "keyword", "reason"}`` for each, path a JSON pointer into the value.
+    """
+
+    code = "OUTPUT_INVALID"
+
+
+class EngineError(LocalRetabError):
+    """A native call failed; the fault is ours or the machine's."""
+
+    code = "ENGINE_ERROR"
+    http_status = 500
+    exit_code = 70

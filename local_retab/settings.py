@@ -1,0 +1,82 @@
+"""One frozen Settings object. The environment is read here and nowhere else, once per call of ``from_environment``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from local_retab.errors import SettingsError
+
+PREFIX = "LOCAL_RETAB_"
+MIB = 1024 * 1024
+
+
+class Settings(BaseModel):
+    """Every limit and choice. Each field is also an environment variable: ``LOCAL_RETAB_`` and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=lambda: user_cache_path("local-retab"), description="Where models are kept.")
+    model_micro: str | None = Field(
+        default=None, description="The model that retab-micro means; unset: the best installed."
+    )
+    model_small: str | None = Field(
+        default=None, description="The model that retab-small means; unset: the best installed."
+    )
+    model_large: str | None = Field(
+        default=None, description="The model that retab-large means; unset: the best installed."
+    )
+
+    max_document_bytes: int = Field(default=64 * MIB, gt=0, description="Largest document.")
+    max_pages: int = Field(default=200, gt=0, description="Most pages (PDF) or frames (images) of one document.")
+    max_page_pixels: int = Field(default=40_000_000, gt=0, description="Most pixels of one rendered or decoded page.")
+    max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
+    max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
+
+    max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
+    max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")
+
+    context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
+    max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")
+    prefill_chunk_tokens: int | None = Field(
+        default=None, ge=16, description="Most prompt tokens of one step; unset: 128 on a CPU, 512 on a GPU."
+    )
+    max_output_tokens: int = Field(default=4096, gt=0, description="Most tokens of one answer.")
+    max_string_chars: int = Field(
+        default=2000, gt=0, description="Longest string in an answer where the schema sets no maxLength."
+    )
+    max_generation_seconds: float = Field(default=600.0, gt=0, description="Longest time for one answer.")
+    max_validation_retries: int = Field(
+        default=1, ge=0, description="New attempts after an answer that fails validation."
+    )
+    chunks_per_second: float = Field(default=20.0, gt=0, description="Most partial outputs a second in a stream.")
+
+    threads: int | None = Field(default=None, gt=0, description="Decoding threads; unset: the physical cores.")
+    gpu_layers: int | None = Field(
+        default=None, ge=-1, description="Layers on the GPU, -1 all; unset: all when llama.cpp has a GPU."
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+        """Settings from the environment, then ``overrides``. Raises SettingsError naming the bad variable."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            text = environment.get(PREFIX + name.upper(), "").strip()
+            if text:
+                values[name] = text
+        try:
+            return cls(**{**values, **overrides})
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = str(first["loc"][0]) if first["loc"] else "settings"
+            variable = PREFIX + field.upper()
+            raise SettingsError(
+                f"{variable}: {first['msg']} (got {first['input']!r}). Correct or unset {variable}.",
+                details={"field": field},
+            ) from error
