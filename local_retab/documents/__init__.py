@@ -1,0 +1,8 @@
+"""Bytes to pages: load any source into a Document, then read its pages."""
+
+from local_retab.documents.document import Document, Page
+from local_retab.documents.layout import WordBox, lay_out
+from local_retab.documents.load import DocumentSource, load
+from local_retab.documents.reading import page_count, pages
+
+__all__ = ["Document", "DocumentSource", "Page", "WordBox", "lay_out", "load", "page_count", "pages"]
