@@ -1,0 +1,265 @@
+"""One alternative of a node of the inference schema, built from its merged keywords."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from local_retab.schema.conjunction import Conjunction, Conjunctions
+from local_retab.schema.grammar import refusal
+from local_retab.schema.hidden import Hidden, HiddenFields
+from local_retab.schema.merging import TYPES, Merged
+from local_retab.schema.patterns import searcher
+from local_retab.schema.shape import OPEN, Shape, union
+
+ATOMIC = Shape(atomic=True)
+_NUMERIC = ("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+_TEXTUAL = ("pattern", "format", "minLength", "maxLength")
+_COUNTS = ("minItems", "maxItems")
+_PAIRS = (("minLength", "maxLength"), ("minimum", "maximum"), _COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A node of the inference schema, its shape, and how many nodes it has."""
+
+    schema: dict[str, Any]
+    shape: Shape
+    size: int = 1
+
+
+class Children(Protocol):
+    """What builds the nodes below: the whole document's inference schema."""
+
+    def node(self, pointers: Conjunction, *, ambiguous: bool, lead: Hidden | None = None) -> Built | None:
+        """The node of a conjunction; None when no value is under it."""
+
+    def allows_null(self, pointers: Conjunction) -> bool:
+        """Whether the caller's schema surely allows null."""
+
+
+class Nodes:
+    """Builds alternatives, and defers what the grammar cannot hold of them."""
+
+    __slots__ = ("_children", "_hidden", "_max_string_chars", "_reader")
+
+    def __init__(self, reader: Conjunctions, hidden: HiddenFields, children: Children, max_string_chars: int) -> None:
+        self._reader = reader
+        self._hidden = hidden
+        self._children = children
+        self._max_string_chars = max_string_chars
+
+    def build(self, merged: Merged, *, ambiguous: bool, lead: Hidden | None) -> Built | None:
+        """The node of ``merged``; None when no value is under it.
+
+        ``ambiguous``: optional properties stay optional. ``lead``: the first property, when it is an object.
+        """
+        if merged.values is not None:
+            values = [value for value in merged.values if merged.allows_type(value)]
+            return Built({"enum": values}, ATOMIC) if values else None
+        if merged == Merged(types=frozenset(TYPES) - {"integer"}):
+            return Built({}, OPEN)
+        types = [name for name in TYPES if name in merged.types]
+        scalars = self._scalars(merged, types)
+        parts: list[Built] = []
+        if "object" in types:
+            parts += self._kept("object", types, self._object(merged, ambiguous=ambiguous, lead=lead))
+        if "array" in types:
+            parts += self._kept("array", types, self._array(merged, ambiguous=ambiguous))
+        if not types:
+            return None
+        schema = {"type": types[0] if len(types) == 1 else types, **scalars}
+        for part in parts:
+            schema |= part.schema
+        atomic = [ATOMIC] if scalars.keys() & {"pattern", "format"} else []
+        shape = union([*atomic, *(part.shape for part in parts)])
+        return Built(schema, shape or OPEN, 1 + sum(part.size for part in parts))
+
+    def _kept(self, kind: str, types: list[str], part: Built | None) -> list[Built]:
+        if part is None:
+            types.remove(kind)
+            return []
+        return [part]
+
+    def _scalars(self, merged: Merged, types: list[str]) -> dict[str, Any]:
+        """The limits of strings and numbers that the grammar can hold; takes types that none satisfies away."""
+        textual = {key: merged.limits[key] for key in _TEXTUAL if key in merged.limits and "string" in types}
+        if _contradict(textual):
+            textual = {}
+            types.remove("string")
+        numbers = [name for name in types if name in {"number", "integer"}]
+        numeric = {key: merged.limits[key] for key in _NUMERIC if key in merged.limits and numbers}
+        if _contradict(numeric):
+            numeric = {}
+            types.remove(numbers[0])
+        textual = self._held(merged, "string", textual)
+        if numbers:
+            numeric = self._held(merged, numbers[0], numeric)
+        unbounded = not textual.keys() & {"maxLength", "pattern", "format"}
+        if "string" in types and unbounded and textual.get("minLength", 0) <= self._max_string_chars:
+            textual["maxLength"] = self._max_string_chars
+        return textual | numeric
+
+    def _held(self, merged: Merged, kind: str, limits: dict[str, Any]) -> dict[str, Any]:
+        """As many of ``limits`` as the grammar can hold together; the others are deferred."""
+        while limits and (reason := _refused({"type": kind, **limits})):
+            cures = (key for key in limits if not _refused({"type": kind, **_without(limits, key)}))
+            dropped = next(cures, next(iter(limits)))
+            self._reader.defer(merged.stands[dropped], dropped, f"the grammar cannot hold it: {reason}")
+            limits = _without(limits, dropped)
+        return limits
+
+    def _object(self, merged: Merged, *, ambiguous: bool, lead: Hidden | None) -> Built | None:
+        properties: dict[str, Any] = {}
+        shapes: dict[str, Shape] = {}
+        required: list[str] = []
+        droppable: list[str] = []
+        hidden = [lead] if lead else []
+        properties.update((field.name, field.schema) for field in hidden)
+        required.extend(properties)
+        size = 1
+        order = generation_order(list(merged.properties), merged.required)
+        for name in order:
+            pointers = merged.properties[name]
+            built = self._children.node(pointers, ambiguous=ambiguous)
+            needed = name in merged.required
+            if built is None:
+                if needed:
+                    return None
+                properties[name] = False
+                continue
+            added = self._hidden.before(name, pointers)
+            hidden += added
+            properties.update((field.name, field.schema) for field in added)
+            properties[name], shapes[name] = built.schema, built.shape
+            size += built.size
+            if not (needed or ambiguous or self._children.allows_null(pointers)):
+                properties[name] = nullable(built.schema)
+                droppable.append(name)
+            if needed or not ambiguous:
+                required += [*(field.name for field in added), name]
+        schema = {"properties": properties, "required": required}
+        others = self._others(merged, schema, ambiguous=ambiguous)
+        if others is None:
+            schema["properties"] = {key: value for key, value in properties.items() if value is not False}
+        self._counts(merged, schema, fixed=not (hidden or droppable) and len(required) == len(properties))
+        shape = Shape(
+            properties=shapes,
+            additional=None if others is None else others.shape,
+            hidden=frozenset(field.name for field in hidden),
+            droppable=frozenset(droppable),
+            order=tuple(merged.properties) if order != list(merged.properties) else (),
+        )
+        return Built({key: value for key, value in schema.items() if value not in ({}, [])}, shape, size)
+
+    def _others(self, merged: Merged, schema: dict[str, Any], *, ambiguous: bool) -> Built | None:
+        """Sets what the object may hold beside its properties; their node, or None for a closed object."""
+        patterns = {
+            pattern: self._children.node(pointers, ambiguous=ambiguous) for pattern, pointers in merged.patterns.items()
+        }
+        if merged.additional is None:
+            additional = None if merged.properties or patterns else Built({}, OPEN)
+        else:
+            additional = self._children.node(merged.additional, ambiguous=ambiguous)
+        schema["additionalProperties"] = False if additional is None else additional.schema or True
+        if not patterns:
+            return additional
+        keys = {key: False if node is None else node.schema for key, node in patterns.items()}
+        plain: dict[str, Any] = {key: value is not False for key, value in keys.items()}
+        if _touches(schema["properties"], patterns) or _refused({"type": "object", "patternProperties": plain}):
+            schema["additionalProperties"] = True
+            for pointers in merged.patterns.values():
+                at = pointers[0].rpartition("/patternProperties/")[0]
+                reason = "the patterns overlap the properties or each other"
+                self._reader.defer(at, "patternProperties", reason)
+        else:
+            schema["patternProperties"] = keys
+        shapes = [node.shape for node in (*patterns.values(), additional) if node is not None]
+        return Built({}, union(shapes) or OPEN)
+
+    def _counts(self, merged: Merged, schema: dict[str, Any], *, fixed: bool) -> None:
+        """Sets minProperties and maxProperties where the model's keys are the caller's keys."""
+        closed = schema["additionalProperties"] is False and "patternProperties" not in schema
+        for keyword, idle in (
+            ("minProperties", merged.limits.get("minProperties", 0) <= len(merged.required)),
+            ("maxProperties", closed and merged.limits.get("maxProperties", 0) >= len(merged.properties)),
+        ):
+            if keyword not in merged.limits or idle:
+                continue
+            limit = {keyword: merged.limits[keyword]}
+            if fixed and not closed and not _refused({"type": "object", **limit}):
+                schema |= limit
+            else:
+                self._reader.defer(merged.stands[keyword], keyword, "absent keys are null until the end")
+
+    def _array(self, merged: Merged, *, ambiguous: bool) -> Built | None:
+        counts: dict[str, Any] = {key: merged.limits[key] for key in _COUNTS if key in merged.limits}
+        if _contradict(counts):
+            return None
+        schema: dict[str, Any] = self._held(merged, "array", counts)
+        prefix: list[Built] = []
+        for pointers in merged.prefix:
+            built = self._children.node(pointers, ambiguous=ambiguous)
+            if built is None:
+                break
+            prefix.append(built)
+        items: Built | None = None
+        if len(prefix) == len(merged.prefix):
+            lead = self._hidden.leading("item", merged.rest)
+            items = self._children.node(merged.rest, ambiguous=ambiguous, lead=lead)
+        if prefix:
+            schema["prefixItems"] = [node.schema for node in prefix]
+        if items is None:
+            if counts.get("minItems", 0) > len(prefix):
+                return None
+            schema["items"] = False
+        elif items.schema:
+            schema["items"] = items.schema
+        shape = Shape(items=items.shape if items else None, prefix_items=tuple(node.shape for node in prefix))
+        return Built(schema, shape, 1 + sum(node.size for node in prefix) + (items.size if items else 0))
+
+
+def generation_order(names: list[str], required: list[str]) -> list[str]:
+    """The order in which a model writes properties.
+
+    It is the caller's, but for properties in alphabetical order whose ``required`` is not: there a program sorted
+    the keys and the author's order, which keeps what belongs together together, survives in ``required``.
+    """
+    listed = [name for name in required if name in names]
+    if names != sorted(names) or listed == sorted(listed):
+        return names
+    return list(dict.fromkeys([*listed, *names]))
+
+
+def nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """``schema`` or null."""
+    if "enum" in schema:
+        return schema if None in schema["enum"] else {**schema, "enum": [*schema["enum"], None]}
+    if "type" in schema:
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return schema if "null" in types else {**schema, "type": [*types, "null"]}
+    inner = _without(schema, "description")
+    if not inner:
+        return schema
+    outer = {"description": schema["description"]} if "description" in schema else {}
+    return {"anyOf": [*inner.get("anyOf", [inner]), {"type": "null"}], **outer}
+
+
+def _refused(schema: dict[str, Any]) -> str | None:
+    return refusal(json.dumps(schema))
+
+
+def _without(limits: Mapping[str, Any], dropped: str) -> dict[str, Any]:
+    return {key: value for key, value in limits.items() if key != dropped}
+
+
+def _contradict(limits: Mapping[str, Any]) -> bool:
+    return any(limits[low] > limits[high] for low, high in _PAIRS if low in limits and high in limits)
+
+
+def _touches(properties: Mapping[str, Any], patterns: Mapping[str, Built | None]) -> bool:
+    """Whether the grammar would hold a declared or hidden property to a pattern's schema a second time."""
+    searches = [searcher(pattern) for pattern, node in patterns.items() if node is None or node.schema]
+    return any(search is None or search(name) for search in searches for name in properties)

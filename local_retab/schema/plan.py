@@ -1,0 +1,86 @@
+"""The plan of one schema: what the model is shown, what it is held to, and the way back to the caller's schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from local_retab.errors import UnsupportedSchemaError
+from local_retab.schema.conjunction import Conjunctions
+from local_retab.schema.deferred import Deferred
+from local_retab.schema.dialect import dialect_of
+from local_retab.schema.disjoint import settle
+from local_retab.schema.grammar import compile_grammar
+from local_retab.schema.inference import Inference
+from local_retab.schema.patterns import python_pattern, searcher
+from local_retab.schema.references import References
+from local_retab.schema.shape import Shape, project
+from local_retab.schema.template import render_template
+from local_retab.schema.validation import validate
+from local_retab.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaPlan:
+    """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
+
+    original: dict[str, Any]
+    inference: dict[str, Any]  # the JSON Schema that the grammar is compiled from
+    grammar: str  # llguidance's text form of it
+    template: str  # what the model is shown
+    system_prompt: str | None
+    shape: Shape
+    deferred: tuple[Deferred, ...]  # held by validation only
+
+    def to_caller(self, value: Any) -> Any:
+        """A value under the inference schema without hidden properties, and without nulls that stand for absence."""
+        return project(value, self.shape)
+
+    def validate(self, value: Any) -> None:
+        """Check a value that ``to_caller`` gave against the caller's schema. Raises OutputValidationError."""
+        validate(value, self.original)
+
+
+def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
+    """Plan a schema that ``load_schema`` gave.
+
+    Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
+    under nor validated.
+    """
+    dialect = dialect_of(schema)
+    references = References(schema, dialect)
+    _check_patterns(references)
+    reader = Conjunctions(references, dialect)
+    inference, shape = Inference(reader, max_string_chars=settings.max_string_chars).build()
+    grammar = compile_grammar(inference)
+    settle(reader)
+    prompt = schema.get("X-SystemPrompt")
+    return SchemaPlan(
+        original=schema,
+        inference=inference,
+        grammar=grammar,
+        template=render_template(inference),
+        system_prompt=prompt if isinstance(prompt, str) and prompt.strip() else None,
+        shape=shape,
+        deferred=tuple(reader.deferred.values()),
+    )
+
+
+def _check_patterns(references: References) -> None:
+    """Refuse regular expressions that no engine here reads: nothing could hold a value to them."""
+    problems = []
+    for pointer in references.pointers():
+        schema = references.at(pointer)
+        if not isinstance(schema, dict):
+            continue
+        unread = [("pattern", text) for text in [schema.get("pattern")] if text is not None and not searcher(text)]
+        unread += [("patternProperties", k) for k in schema.get("patternProperties", ()) if not python_pattern(k)]
+        for keyword, pattern in unread:
+            reason = f"{pattern[:100]!r} is not a regular expression that can be checked"
+            problems.append({"path": pointer, "keyword": keyword, "reason": reason})
+    if problems:
+        first = problems[0]
+        raise UnsupportedSchemaError(
+            f"The schema's {first['keyword']} at {first['path'] or '/'}: {first['reason']}. Correct or remove it.",
+            details={"problems": problems},
+        )

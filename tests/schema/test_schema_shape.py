@@ -1,0 +1,53 @@
+"""What the caller sees of a value under the inference schema."""
+
+from local_retab.schema import OPEN, Shape, project
+from local_retab.schema.shape import union
+
+LEAF = Shape()
+
+
+def test_hidden_keys_and_absent_nulls_go_at_every_depth() -> None:
+    line = Shape(properties={"note": LEAF}, hidden=frozenset({"reasoning___item"}), droppable=frozenset({"note"}))
+    shape = Shape(properties={"lines": Shape(items=line), "kept": LEAF}, hidden=frozenset({"reasoning___root"}))
+    value = {
+        "reasoning___root": "why",
+        "lines": [{"reasoning___item": "x", "note": None}, {"note": "n"}],
+        "kept": None,
+    }
+    assert project(value, shape) == {"lines": [{}, {"note": "n"}], "kept": None}
+
+
+def test_child_of_an_unknown_node_is_open() -> None:
+    assert OPEN.child("a") is OPEN
+    assert OPEN.child(3) is OPEN
+
+
+def test_child_prefers_the_declared_property_and_the_prefix() -> None:
+    other, first, rest = Shape(atomic=True), Shape(droppable=frozenset("a")), Shape(hidden=frozenset("b"))
+    shape = Shape(properties={"a": first}, additional=other, prefix_items=(first,), items=rest)
+    assert shape.child("a") is first
+    assert shape.child("z") is other
+    assert shape.child(0) is first
+    assert shape.child(1) is rest
+
+
+def test_references_recur() -> None:
+    definitions: dict[str, Shape] = {}
+    reference = Shape(reference="Node", definitions=definitions)
+    definitions["Node"] = Shape(properties={"next": reference}, droppable=frozenset({"next"}))
+    assert project({"next": {"next": None}}, reference.resolve()) == {"next": {}}
+    assert reference.resolve().child("next") is definitions["Node"]
+
+
+def test_a_union_drops_a_null_only_where_every_alternative_does() -> None:
+    dropping = Shape(properties={"a": LEAF, "b": LEAF}, droppable=frozenset({"a", "b"}), hidden=frozenset({"h"}))
+    keeping = Shape(properties={"a": Shape(atomic=True)}, items=dropping)
+    both = union([dropping, keeping])
+    assert both is not None
+    joined = both.resolve()
+    assert joined.droppable == {"b"}
+    assert joined.hidden == {"h"}
+    assert joined.child("a").atomic
+    assert joined.child(0).droppable == {"a", "b"}
+    assert union([None, OPEN]) is None
+    assert union([keeping, keeping, None]) is keeping
