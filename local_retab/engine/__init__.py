@@ -1,0 +1,1 @@
+"""Tokens in, tokens out: continuous batching of grammar-held generations over llama.cpp. Knows nothing of documents."""

@@ -1,0 +1,84 @@
+"""The seam between the decode loop and whatever computes logits.
+
+llama.cpp stands behind it in the product, a scripted byte model in the tests. One thread calls a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What the loop must know of a loaded model."""
+
+    name: str
+    context_tokens: int
+    """KV cells, shared by all sequences."""
+    batch_tokens: int
+    """Most tokens of one decode call."""
+    sequences: int
+    """KV sequences that can be held at once; ids 0 to sequences - 1."""
+    vocabulary_size: int
+    end_tokens: frozenset[int]
+    """Tokens that end a generation."""
+    chat_template: str | None
+    """Jinja source stored with the model."""
+    prefix_sharing: bool
+    """Whether KV can be cut and shared at any position; recurrent memories cannot."""
+    bos: str
+    eos: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchToken:
+    """One token of a decode call: its sequence, its position there, and whether its logits row is read."""
+
+    token: int
+    position: int
+    sequence: int
+    logits: bool
+
+
+class Backend(Protocol):
+    """Tokens in, logits out, with KV sequences that can be cut and shared."""
+
+    @property
+    def info(self) -> BackendInfo: ...
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of ``text``; control tokens are parsed from it only when ``special``."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for; empty for control tokens."""
+        ...
+
+    def grammar_tokenizer(self) -> Any:
+        """The vocabulary as an ``llguidance.LLTokenizer``; made once, valid while the backend is open."""
+        ...
+
+    def decode(self, batch: Sequence[BatchToken]) -> None:
+        """One decode call. Raises EngineError; the KV of the sequences in the batch is then undefined."""
+        ...
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Logits, shape (vocabulary_size,), after batch entry ``row``; valid until the next decode."""
+        ...
+
+    def cut(self, sequence: int, start: int) -> bool:
+        """Drop positions ``start`` and up. False where the memory cannot be cut there (then cut at 0)."""
+        ...
+
+    def share(self, source: int, target: int, end: int) -> None:
+        """Let the empty sequence ``target`` hold positions 0 to ``end`` of ``source`` without computing them."""
+        ...
+
+    def close(self) -> None: ...

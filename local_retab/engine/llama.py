@@ -1,0 +1,241 @@
+"""The one owner of llama.cpp: its library, its log, the model, and the context, over the low-level bindings."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+import numpy as np
+from llguidance.llamacpp import lltokenizer_from_vocab
+
+from local_retab.engine.backend import BackendInfo, BatchToken
+from local_retab.errors import EngineError, ModelLoadError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_log_lines: collections.deque[str] = collections.deque(maxlen=40)
+_LOG_WARNING = 2
+_LOG_ERROR = 3
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _keep_log(level: int, text: bytes, _user_data: Any) -> None:
+    if level in (_LOG_WARNING, _LOG_ERROR):
+        _log_lines.append(text.decode("utf-8", "replace").strip())
+
+
+_initialised = threading.Lock()
+_ready = False
+
+
+def _initialise() -> None:
+    """Start llama.cpp once in a process and take over its log, which would otherwise go to stderr."""
+    global _ready  # noqa: PLW0603
+    with _initialised:
+        if not _ready:
+            llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+            llama_cpp.llama_backend_init()
+            _ready = True
+
+
+def supports_gpu() -> bool:
+    """Whether this build of llama.cpp can put layers on a GPU that it sees."""
+    _initialise()
+    return bool(llama_cpp.llama_supports_gpu_offload())
+
+
+class LlamaBackend:
+    """A GGUF model and one context with a unified KV cache for all sequences.
+
+    ``gpu_layers`` -1 puts every layer on the GPU. ``on_load`` gets the loaded share from 0 to 1.
+    Raises ModelLoadError for a file that llama.cpp refuses or a context that does not fit in memory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        context_tokens: int,
+        batch_tokens: int,
+        sequences: int,
+        threads: int,
+        gpu_layers: int = 0,
+        on_load: Callable[[float], None] | None = None,
+    ) -> None:
+        _initialise()
+        self._path = path
+        self._model: Any = None
+        self._context: Any = None
+        self._batch: Any = None
+        self._grammar_tokenizer: Any = None
+        self._load_model(gpu_layers, on_load)
+        try:
+            self._open_context(context_tokens, batch_tokens, sequences, threads)
+        except ModelLoadError:
+            self.close()
+            raise
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._batch = llama_cpp.llama_batch_init(batch_tokens, 0, 1)
+        self._token_bytes: dict[int, bytes] = {}
+        self._info = self._describe(gpu_layers)
+
+    def _load_model(self, gpu_layers: int, on_load: Callable[[float], None] | None) -> None:
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        if gpu_layers == 0:
+            # On a CPU most weights are repacked into memory of their own: a map of the file would hold them twice
+            # (2.1 GB against 1.5 GB for the starter model).
+            parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
+        failure: list[BaseException] = []
+
+        @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
+        def progress(share: float, _user_data: Any) -> bool:
+            # An exception cannot cross the C frames: keep it, stop the load, raise it after.
+            if on_load is not None:
+                try:
+                    on_load(share)
+                except BaseException as error:  # noqa: BLE001
+                    failure.append(error)
+                    return False
+            return True
+
+        parameters.progress_callback = progress
+        _log_lines.clear()
+        self._model = llama_cpp.llama_model_load_from_file(str(self._path).encode(), parameters)
+        if failure:
+            raise failure[0]
+        if not self._model:
+            raise ModelLoadError(
+                f"{self._path.name}: llama.cpp cannot load this file ({self._log()}). "
+                f"Check it with `local-retab models verify`, or pull it again.",
+                details={"path": str(self._path)},
+            )
+        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+
+    def _open_context(self, context_tokens: int, batch_tokens: int, sequences: int, threads: int) -> None:
+        parameters = llama_cpp.llama_context_default_params()
+        trained = llama_cpp.llama_model_n_ctx_train(self._model)
+        parameters.n_ctx = min(context_tokens, trained) if trained > 0 else context_tokens
+        parameters.n_batch = batch_tokens
+        parameters.n_ubatch = batch_tokens
+        parameters.n_seq_max = sequences
+        # One row of logits for each running sequence: the default reserves a row for each token of a batch.
+        parameters.n_outputs_max = sequences
+        parameters.n_threads = threads
+        parameters.n_threads_batch = threads
+        parameters.kv_unified = True
+        parameters.no_perf = True
+        _log_lines.clear()
+        self._context = llama_cpp.llama_init_from_model(self._model, parameters)
+        if not self._context:
+            raise ModelLoadError(
+                f"{self._path.name}: no context of {parameters.n_ctx} tokens could be made ({self._log()}). "
+                f"Set LOCAL_RETAB_CONTEXT_TOKENS lower, or choose a smaller model.",
+                details={"path": str(self._path), "context_tokens": int(parameters.n_ctx)},
+            )
+
+    def _log(self) -> str:
+        return "; ".join(line for line in list(_log_lines)[-3:] if line) or "no reason given"
+
+    def _describe(self, gpu_layers: int) -> BackendInfo:
+        size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
+        ends = frozenset(token for token in range(size) if llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+        template = llama_cpp.llama_model_chat_template(self._model, None)
+        return BackendInfo(
+            name=self._path.stem,
+            context_tokens=llama_cpp.llama_n_ctx(self._context),
+            batch_tokens=llama_cpp.llama_n_batch(self._context),
+            sequences=llama_cpp.llama_n_seq_max(self._context),
+            vocabulary_size=size,
+            end_tokens=ends,
+            chat_template=template.decode("utf-8", "replace") if template else None,
+            prefix_sharing=not (
+                llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
+            ),
+            bos=self._control_text(llama_cpp.llama_vocab_bos(self._vocabulary)),
+            eos=self._control_text(llama_cpp.llama_vocab_eos(self._vocabulary)),
+            device="gpu" if gpu_layers != 0 and supports_gpu() else "cpu",
+        )
+
+    @property
+    def info(self) -> BackendInfo:
+        return self._info
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, special)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, special)
+        return buffer.raw[: max(length, 0)]
+
+    def _control_text(self, token: int) -> str:
+        return "" if token < 0 else self._piece(token, special=True).decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        data = text.encode("utf-8", "surrogatepass")
+        capacity = len(data) + 8
+        tokens = (llama_cpp.llama_token * capacity)()
+        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), tokens, capacity, False, special)
+        if count < 0:
+            raise EngineError(f"{self._path.name}: llama.cpp cannot tokenize a text of {len(data)} bytes.")
+        return list(tokens[:count])
+
+    def token_bytes(self, token: int) -> bytes:
+        piece = self._token_bytes.get(token)
+        if piece is None:
+            piece = self._token_bytes[token] = self._piece(token, special=False)
+        return piece
+
+    def grammar_tokenizer(self) -> Any:
+        if self._grammar_tokenizer is None:
+            self._grammar_tokenizer = lltokenizer_from_vocab(self._vocabulary, eos_token=sorted(self._info.end_tokens))
+        return self._grammar_tokenizer
+
+    def decode(self, batch: Sequence[BatchToken]) -> None:
+        native = self._batch
+        for index, entry in enumerate(batch):
+            native.token[index] = entry.token
+            native.pos[index] = entry.position
+            native.n_seq_id[index] = 1
+            native.seq_id[index][0] = entry.sequence
+            native.logits[index] = entry.logits
+        native.n_tokens = len(batch)
+        status = llama_cpp.llama_decode(self._context, native)
+        if status != 0:
+            raise EngineError(
+                f"{self._path.name}: llama_decode returned {status} for {len(batch)} tokens ({self._log()}). "
+                f"If it repeats, set LOCAL_RETAB_CONTEXT_TOKENS or LOCAL_RETAB_MAX_SEQUENCES lower.",
+                details={"status": int(status)},
+            )
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        if not pointer:
+            raise EngineError(f"{self._path.name}: llama.cpp has no logits for batch entry {row}.")
+        return np.ctypeslib.as_array(pointer, shape=(self._info.vocabulary_size,))
+
+    def cut(self, sequence: int, start: int) -> bool:
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1))
+
+    def share(self, source: int, target: int, end: int) -> None:
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, end)
+
+    def close(self) -> None:
+        # The grammar tokenizer points into the vocabulary: it goes before the model does.
+        self._grammar_tokenizer = None
+        if self._batch is not None:
+            llama_cpp.llama_batch_free(self._batch)
+            self._batch = None
+        if self._context:
+            llama_cpp.llama_free(self._context)
+            self._context = None
+        if self._model:
+            llama_cpp.llama_model_free(self._model)
+            self._model = None

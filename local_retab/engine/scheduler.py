@@ -1,0 +1,235 @@
+"""Continuous batching: every step is one decode call for all sequences that run.
+
+Running answers go first, so that a long prefill never stalls them by more than one chunk; prompts share what is
+left of the chunk in order of arrival. When the KV cache is full, idle prefixes go, then the youngest sequence
+waits again and is computed anew later (preemption by recomputation, as in vLLM).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from local_retab.engine.backend import Backend, BatchToken
+from local_retab.engine.closing import Closer
+from local_retab.engine.prefix import PrefixPool
+from local_retab.engine.sampler import greedy
+from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
+from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """A sequence's part of a batch: ``count`` tokens, and the batch row of its logits if it is read."""
+
+    sequence: Sequence
+    count: int
+    row: int | None
+
+
+class Scheduler:
+    """Owns the sequences and their order. One thread calls it; a step never blocks on a reader."""
+
+    def __init__(self, backend: Backend, *, max_sequences: int, prefill_chunk: int) -> None:
+        self._backend = backend
+        self._pool = PrefixPool(backend)
+        self._max_sequences = max_sequences
+        self._chunk = min(prefill_chunk, backend.info.batch_tokens)
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+        self._closer: Closer | None = None
+        self.decode_calls = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        self._waiting.append(sequence)
+
+    @property
+    def idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    def step(self) -> None:
+        """Stop what was cancelled, admit what fits, decode one batch, and choose the next tokens."""
+        self._drop_stopped()
+        self._admit()
+        shares = self._compose()
+        while shares and not self._make_room(sum(share.count for share in shares)):
+            shares = self._compose()
+        if not shares:
+            return
+        started = time.perf_counter()
+        try:
+            self._decode(shares)
+        except EngineError as error:
+            for share in shares:
+                self._end(share.sequence, error, keep=False)
+            return
+        elapsed = time.perf_counter() - started
+        for share in shares:
+            self._account(share, elapsed)
+            if share.row is not None:
+                self._advance(share.sequence, share.row)
+
+    def fail_all(self, error: LocalRetabError) -> None:
+        """End every sequence with ``error``."""
+        for sequence in (*self._running, *self._waiting):
+            self._end(sequence, error, keep=False)
+        self._waiting.clear()
+
+    def _drop_stopped(self) -> None:
+        for sequence in (*self._running, *self._waiting):
+            if sequence.cancelled:
+                self._end(sequence, cancelled_error(), keep=True)
+            elif sequence.overdue():
+                seconds = sequence.limits.seconds
+                self._end(
+                    sequence,
+                    GenerationTimeoutError(
+                        f"The extraction took longer than {seconds:g} s. "
+                        f"Set LOCAL_RETAB_MAX_GENERATION_SECONDS higher, or use a smaller model or document.",
+                        details={"seconds": seconds},
+                    ),
+                    keep=True,
+                )
+        self._waiting = deque(sequence for sequence in self._waiting if sequence.phase is Phase.WAITING)
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < self._max_sequences:
+            sequence = self._waiting[0]
+            place = self._pool.acquire(sequence.tokens)
+            if place is None:
+                return
+            self._waiting.popleft()
+            sequence.slot, sequence.computed = place
+            if sequence.statistics.decode_calls == 0:
+                sequence.statistics.reused_tokens = sequence.computed
+                sequence.statistics.queue_seconds = time.monotonic() - sequence.submitted
+            sequence.phase = Phase.PREFILL
+            self._running.append(sequence)
+
+    def _compose(self) -> list[_Share]:
+        """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
+        shares: list[_Share] = []
+        row = 0
+        for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
+            for sequence in self._running:
+                if sequence.phase is phase and row < limit:
+                    count = min(sequence.pending, limit - row)
+                    row += count
+                    last = count == sequence.pending
+                    shares.append(_Share(sequence, count, row - 1 if last else None))
+        return shares
+
+    def _make_room(self, cells: int) -> bool:
+        """Whether ``cells`` fit after evicting idle prefixes; else the youngest sequence is sent back to wait."""
+        capacity = self._backend.info.context_tokens
+        while self._pool.used_cells + cells > capacity:
+            if self._pool.evict():
+                continue
+            youngest = max(self._running, key=lambda sequence: sequence.number)
+            if len(self._running) == 1:
+                self._close(youngest)
+            else:
+                self._preempt(youngest)
+            return False
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self._running.remove(sequence)
+        if sequence.slot is not None:
+            self._pool.release(sequence.slot, keep=False)
+        sequence.slot, sequence.computed, sequence.phase = None, 0, Phase.WAITING
+        self._waiting.appendleft(sequence)
+
+    def _decode(self, shares: list[_Share]) -> None:
+        batch: list[BatchToken] = []
+        for share in shares:
+            sequence, slot = share.sequence, share.sequence.slot
+            assert slot is not None
+            batch += [
+                BatchToken(sequence.tokens[position], position, slot, logits=len(batch) + offset == share.row)
+                for offset, position in enumerate(range(sequence.computed, sequence.computed + share.count))
+            ]
+        self._backend.decode(batch)
+        self.decode_calls += 1
+
+    def _account(self, share: _Share, elapsed: float) -> None:
+        sequence, statistics = share.sequence, share.sequence.statistics
+        assert sequence.slot is not None
+        done = sequence.computed + share.count
+        self._pool.extend(sequence.slot, sequence.tokens[sequence.computed : done])
+        sequence.computed = done
+        if sequence.phase is Phase.PREFILL:
+            statistics.prefill_seconds += elapsed
+        else:
+            statistics.decode_seconds += elapsed
+            statistics.decode_calls += 1
+
+    def _advance(self, sequence: Sequence, row: int) -> None:
+        """Choose the next token from the logits, and take along the tokens that the grammar forces after it."""
+        started = time.perf_counter()
+        info = self._backend.info
+        sequence.phase = Phase.DECODE
+        try:
+            token = greedy(self._backend.logits(row), sequence.constraint)
+            ended = token in info.end_tokens
+            if not ended:
+                sequence.constraint.consume([token])
+                self._append(sequence, [token])
+                ended = self._append_forced(sequence)
+        except LocalRetabError as error:
+            self._end(sequence, error, keep=True)
+            return
+        sequence.statistics.grammar_seconds += time.perf_counter() - started
+        if ended:
+            self._end(sequence, Finish.COMPLETE, keep=True)
+        elif sequence.output_length >= sequence.limits.output_tokens or len(sequence.tokens) >= info.context_tokens:
+            self._close(sequence)
+
+    def _append_forced(self, sequence: Sequence) -> bool:
+        """Append the forced tokens; True when the value is complete."""
+        forced = [] if sequence.constraint.finished else sequence.constraint.forced()
+        forced = [token for token in forced if token not in self._backend.info.end_tokens]
+        if forced:
+            sequence.constraint.consume(forced)
+            sequence.statistics.forced_tokens += len(forced)
+            self._append(sequence, forced)
+        return sequence.constraint.finished
+
+    def _append(self, sequence: Sequence, tokens: list[int]) -> None:
+        sequence.tokens.extend(tokens)
+        sequence.statistics.output_tokens += len(tokens)
+        sequence.events.put(TokenEvent(b"".join(map(self._backend.token_bytes, tokens))))
+
+    def _close(self, sequence: Sequence) -> None:
+        """The budget is spent: complete the value without the model."""
+        if self._closer is None:
+            self._closer = Closer(self._backend.grammar_tokenizer())
+        try:
+            ending = self._closer.close(sequence.constraint)
+        except EngineError as error:
+            self._end(sequence, error, keep=True)
+            return
+        if ending is None:
+            limit = sequence.limits.output_tokens
+            self._end(
+                sequence,
+                GenerationError(
+                    f"The answer reached its limit of {limit} tokens and could not be closed under the schema. "
+                    f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS higher.",
+                ),
+                keep=True,
+            )
+            return
+        sequence.events.put(TokenEvent(ending, synthesised=True))
+        self._end(sequence, Finish.BUDGET, keep=True)
+
+    def _end(self, sequence: Sequence, outcome: Finish | LocalRetabError, *, keep: bool) -> None:
+        if sequence in self._running:
+            self._running.remove(sequence)
+        if sequence.slot is not None:
+            self._pool.release(sequence.slot, keep=keep)
+            sequence.slot = None
+        sequence.phase = Phase.ENDED
+        sequence.events.put(outcome)

@@ -1,0 +1,165 @@
+"""One running generation: its tokens, where it stands, and the events it has for its owner."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from local_retab.errors import GenerationCancelledError, LocalRetabError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from local_retab.engine.constraint import Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A piece of a prompt. Control tokens are parsed only from ``trusted`` text, never from a document's."""
+
+    text: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one generation may take."""
+
+    output_tokens: int
+    seconds: float
+
+
+class Finish(Enum):
+    """Why a generation ended."""
+
+    COMPLETE = "complete"
+    BUDGET = "budget"
+    """The token budget or the context was spent; the value was closed without the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """Bytes of output. ``synthesised`` bytes were not chosen by the model: they close a value cut by the budget."""
+
+    data: bytes
+    synthesised: bool = False
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts and seconds of one generation."""
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    """Prompt tokens whose KV was already there."""
+    output_tokens: int = 0
+    forced_tokens: int = 0
+    """Output tokens that the grammar left no choice about."""
+    decode_calls: int = 0
+    """Decode calls that produced output of this generation, prefill not counted."""
+    queue_seconds: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    grammar_seconds: float = 0.0
+    """Masks, choice of tokens and advancing the grammar."""
+
+
+class Phase(Enum):
+    """Where a sequence is in its life."""
+
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    ENDED = "ended"
+
+
+_ids = itertools.count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """State that the scheduler owns; the owner's side is ``Generation``.
+
+    ``tokens`` is the prompt and what was generated; the first ``computed`` of them are in the KV cache.
+    """
+
+    tokens: list[int]
+    constraint: Constraint
+    limits: Limits
+    number: int = field(default_factory=lambda: next(_ids))
+    phase: Phase = Phase.WAITING
+    slot: int | None = None
+    computed: int = 0
+    prompt_length: int = 0
+    cancelled: bool = False
+    submitted: float = field(default_factory=time.monotonic)
+    statistics: Statistics = field(default_factory=Statistics)
+    events: queue.SimpleQueue[TokenEvent | Finish | LocalRetabError] = field(default_factory=queue.SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self.prompt_length = len(self.tokens)
+        self.statistics.prompt_tokens = self.prompt_length
+
+    @property
+    def pending(self) -> int:
+        """Tokens that are known but not yet computed."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def output_length(self) -> int:
+        return len(self.tokens) - self.prompt_length
+
+    def overdue(self) -> bool:
+        """Whether the time limit has passed."""
+        return time.monotonic() - self.submitted > self.limits.seconds
+
+
+class Generation:
+    """The owner's handle: iterate it for events, close it to stop the decoding within one step.
+
+    Iterating ends after the last event; ``finish`` then says why. Raises the typed error of a failed run, and
+    GenerationCancelledError after ``close``.
+    """
+
+    __slots__ = ("_ended", "_sequence", "finish")
+
+    def __init__(self, sequence: Sequence) -> None:
+        self._sequence = sequence
+        self._ended = False
+        self.finish: Finish | None = None
+
+    @property
+    def statistics(self) -> Statistics:
+        return self._sequence.statistics
+
+    def __iter__(self) -> Iterator[TokenEvent]:
+        while not self._ended:
+            event = self._sequence.events.get()
+            if isinstance(event, TokenEvent):
+                yield event
+                continue
+            self._ended = True
+            if isinstance(event, LocalRetabError):
+                raise event
+            self.finish = event
+
+    def cancel(self) -> None:
+        """Ask the scheduler to stop; a GenerationCancelledError is the last event unless the run ended before."""
+        self._sequence.cancelled = True
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+
+def cancelled_error() -> GenerationCancelledError:
+    return GenerationCancelledError("The extraction was stopped before it was complete.")
