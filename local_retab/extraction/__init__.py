@@ -1,0 +1,1 @@
+"""From pages and a schema to structured data: the product."""

@@ -1,0 +1,234 @@
+"""One extraction, from a document and a plan to chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from local_retab.engine.sequence import Limits, PromptPart, Statistics
+from local_retab.errors import OutputValidationError
+from local_retab.extraction.chat import render_chat
+from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
+from local_retab.extraction.prompt import build_messages
+from local_retab.extraction.reading import read_pages
+from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pydantic import JsonValue
+
+    from local_retab.documents import Document
+    from local_retab.engine.engine import Engine
+    from local_retab.engine.sequence import Generation
+    from local_retab.schema import SchemaPlan
+    from local_retab.settings import Settings
+    from local_retab.wire import ExtractionParameters
+
+
+class Stop:
+    """A wish to stop, set from any thread, that reaches the generation running now and any after it."""
+
+    def __init__(self) -> None:
+        self._wished = False
+        self._generation: Generation | None = None
+
+    def set(self) -> None:
+        """Stop what runs; idempotent."""
+        self._wished = True
+        if self._generation is not None:
+            self._generation.cancel()
+
+    def watch(self, generation: Generation) -> Generation:
+        """Let a wish, also an earlier one, reach ``generation``."""
+        self._generation = generation
+        if self._wished:
+            generation.cancel()
+        return generation
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Everything that one extraction needs, checked and ready: nothing of it can fail for the caller's fault."""
+
+    id: str
+    created_at: datetime
+    document: Document
+    parameters: ExtractionParameters
+    plan: SchemaPlan
+    settings: Settings
+    stop: Stop
+
+
+def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
+    """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
+    prompt = write_prompt(task, engine)
+    answer = _Answer(task)
+    while answer.wanted:
+        with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
+            yield from answer.stream(generation)
+    yield answer.extraction()
+
+
+def write_prompt(task: Task, engine: Engine) -> list[PromptPart]:
+    """The prompt for one document, rendered with the model's own chat template."""
+    pages = read_pages(task.document, dpi=task.parameters.image_resolution_dpi, settings=task.settings)
+    messages = build_messages(task.plan, task.parameters, pages)
+    info = engine.info
+    return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
+
+
+class _Answer:
+    """The value as it comes in, what is shown of it, and whether another attempt is wanted."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._value: JsonValue = None
+        self._problem: OutputValidationError | None = None
+        self._cut_at: str | None = None
+        self._statistics: list[Statistics] = []
+        self.wanted = True
+
+    @property
+    def limits(self) -> Limits:
+        settings = self._task.settings
+        return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds)
+
+    def corrected(self, prompt: list[PromptPart]) -> list[PromptPart]:
+        """The prompt; after an answer that failed validation, with the reason before the answer begins."""
+        if self._problem is None:
+            return prompt
+        *head, tail = prompt
+        note = f"\n\nAn earlier answer was refused: {self._problem.message} Answer so that this does not happen."
+        return [*head, PromptPart(note, trusted=False), tail]
+
+    def stream(self, generation: Generation) -> Iterator[ExtractionChunk]:
+        """One attempt: feed its bytes, yield a chunk when the visible value changed, and validate the end.
+
+        Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
+        """
+        machine = PartialJson(self._task.plan.shape)
+        shown = False
+        try:
+            for output in self._snapshots(generation, machine):
+                shown = True
+                yield self._chunk(output)
+            self._value = machine.flush()
+            self._task.plan.validate(self._value)
+        except PartialJsonError as error:
+            problem = OutputValidationError(
+                f"The answer is not a usable JSON value at {machine.path() or 'its start'}: {error}.",
+                details={"problems": [{"path": machine.path(), "keyword": "", "reason": str(error)}]},
+            )
+            problem.__cause__ = error
+            self._refuse(problem, shown=shown)
+        except OutputValidationError as error:
+            self._refuse(error, shown=shown)
+        else:
+            self.wanted = False
+        self._statistics.append(generation.statistics)
+
+    def _snapshots(self, generation: Generation, machine: PartialJson) -> Iterator[JsonValue]:
+        """The visible value whenever it changed, not faster than agreed."""
+        pause = 1 / self._task.settings.chunks_per_second
+        shown_at = -pause
+        changed = False
+        self._cut_at = None
+        for event in generation:
+            if event.synthesised and self._cut_at is None:
+                self._cut_at = machine.path()
+            changed = machine.feed(event.data) or changed
+            # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
+            due = changed and not self._task.plan.deferred and time.monotonic() - shown_at >= pause
+            if due and not isinstance(output := machine.snapshot(), Missing):
+                shown_at, changed = time.monotonic(), False
+                yield output
+
+    def _refuse(self, problem: OutputValidationError, *, shown: bool) -> None:
+        """Ask for another attempt, or give up. What was shown cannot be taken back, so it is not tried again."""
+        if shown or len(self._statistics) >= self._task.settings.max_validation_retries:
+            raise problem
+        self._problem = problem
+
+    def extraction(self) -> Extraction:
+        """The finished extraction."""
+        parameters = self._task.parameters
+        return Extraction(
+            **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
+            file=self._task.document.ref,
+            output=self._value,
+            status="completed",
+            json_schema=self._task.plan.original,
+            n_consensus=parameters.n_consensus,
+            instructions=parameters.instructions,
+            metadata=parameters.metadata,
+            usage=self._usage(),
+            notices=self._notices(),
+        )
+
+    def _chunk(self, output: Any) -> ExtractionChunk:
+        task = self._task
+        # Not validated again: the machine makes JSON values only, and a check would walk all of it for each chunk.
+        return ExtractionChunk.model_construct(
+            id=task.id,
+            file=task.document.ref,
+            model=task.parameters.model,
+            output=output,
+            created_at=task.created_at,
+            status="in_progress",
+        )
+
+    def _usage(self) -> Usage:
+        """What all attempts took together."""
+        attempts = self._statistics
+        return Usage(
+            prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
+            cached_prompt_tokens=sum(attempt.reused_tokens for attempt in attempts),
+            output_tokens=sum(attempt.output_tokens for attempt in attempts),
+            forced_output_tokens=sum(attempt.forced_tokens for attempt in attempts),
+            decode_calls=sum(attempt.decode_calls for attempt in attempts),
+            queue_seconds=sum(attempt.queue_seconds for attempt in attempts),
+            prefill_seconds=sum(attempt.prefill_seconds for attempt in attempts),
+            decode_seconds=sum(attempt.decode_seconds for attempt in attempts),
+            grammar_seconds=sum(attempt.grammar_seconds for attempt in attempts),
+        )
+
+    def _notices(self) -> list[ExtractionNotice]:
+        notices = []
+        if self._cut_at is not None:
+            limit = self._task.settings.max_output_tokens
+            notices.append(
+                ExtractionNotice(
+                    code="OUTPUT_BUDGET_EXHAUSTED",
+                    path=self._cut_at,
+                    message=f"The answer reached its limit ({limit} tokens, or the context). Values from "
+                    f"{self._cut_at or 'the start'} on were closed without the model. "
+                    f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS or LOCAL_RETAB_CONTEXT_TOKENS higher.",
+                )
+            )
+        limit = self._task.settings.max_string_chars
+        notices += [
+            ExtractionNotice(
+                code="STRING_LIMIT_REACHED",
+                path=path,
+                message=f"The string was cut at {limit} characters. Set LOCAL_RETAB_MAX_STRING_CHARS higher, "
+                f"or give the field a maxLength.",
+            )
+            for path, text in _strings(self._value, "")
+            if len(text) == limit
+        ]
+        return notices
+
+
+def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
+    """Every string of a value with its JSON pointer."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{path}/{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")

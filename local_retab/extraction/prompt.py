@@ -1,0 +1,66 @@
+"""What the model is told: the task, the caller's instructions, the template, and the document's text.
+
+The stable part comes first, so that a batch of documents under one schema shares its KV prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from local_retab.errors import RequestError
+from local_retab.extraction.chat import Message, Role
+
+if TYPE_CHECKING:
+    from local_retab.schema import SchemaPlan
+    from local_retab.wire import ExtractionParameters
+
+TASK = (
+    "You read a document and fill in a JSON template with what the document says.\n"
+    "- Copy values as they are printed, without the label. Numbers are plain: 1234.5, no thousands separators.\n"
+    "- Each field gets the value of its own label only. Give null for a field that may be null when the document "
+    "does not state it; never guess and never reuse another field's value.\n"
+    "- Answer with the JSON value alone."
+)
+
+ROLES = ("system", "user", "assistant")
+
+
+def build_messages(plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str]) -> list[Message]:
+    """The chat for one extraction; ``pages`` are the laid-out texts. Raises RequestError for a bad message."""
+    system = [TASK]
+    if plan.system_prompt:
+        system.append(plan.system_prompt)
+    if parameters.instructions:
+        system.append(parameters.instructions)
+    system.append(f"The template:\n{plan.template}")
+    extra = [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
+    document = Message("user", f"The document:\n\n{join_pages(pages)}\n\nFill in the template for this document.")
+    return [Message("system", "\n\n".join(system)), *extra, document]
+
+
+def join_pages(pages: Sequence[str]) -> str:
+    """One text; page numbers are shown where there is more than one page."""
+    if len(pages) == 1:
+        return pages[0].strip("\n")
+    return "\n\n".join(f"[page {number}]\n{text.strip(chr(10))}" for number, text in enumerate(pages, start=1))
+
+
+def _message(item: dict[str, Any], index: int) -> Message:
+    """A chat message of the request: {"role", "content"}, the content a text or a list of text parts."""
+    where = f"additional_messages[{index}]"
+    role, content = item.get("role"), item.get("content")
+    if role == "developer":
+        role = "system"
+    if role not in ROLES:
+        raise RequestError(f"{where}: role {role!r} is not one of {', '.join(ROLES)}.")
+    if isinstance(content, list):
+        texts = [
+            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
+        ]
+        if not all(isinstance(text, str) for text in texts):
+            raise RequestError(f"{where}: only text parts can be sent; put images into the document.")
+        content = "".join(cast("list[str]", texts))
+    if not isinstance(content, str):
+        raise RequestError(f"{where}: content must be a text or a list of text parts.")
+    return Message(cast("Role", role), content)

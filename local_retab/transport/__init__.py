@@ -1,0 +1,1 @@
+"""Ways to reach a service: in this process, and later over HTTP."""
