@@ -1,0 +1,207 @@
+"""``local-retab doctor``: whether an extraction could run here, and everything that bears on it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from local_retab.cli.listing import columns, known_models
+from local_retab.cli.machine import Memory, memory
+from local_retab.cli.models import open_store
+from local_retab.cli.output import write_line
+from local_retab.cli.terminal import file_size, printable, say, to_json
+from local_retab.errors import EngineError, LocalRetabError
+
+if TYPE_CHECKING:
+    from local_retab.settings import Settings
+    from local_retab.weights import InstalledModel
+
+EPILOG = """Example: local-retab doctor --json
+
+Exits with 0 if an extraction could run; otherwise it says what to do and exits with the code of the error."""
+
+PACKAGES = ("llama-cpp-python", "llguidance", "outlines", "pypdfium2", "pillow", "pydantic")
+EXTRAS = {"pillow-heif": "heic", "huggingface_hub": "huggingface"}
+ROOM = 1024**3
+"""Bytes beside the weights: context, working memory, the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """llama.cpp as it is built and will be used."""
+
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a model's files and room to work fit in the memory that is available now; None where not known."""
+
+    name: str
+    installed: bool
+    size: int | None
+    fits: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings. Sizes in bytes; ``versions`` has None for what is not installed."""
+
+    versions: dict[str, str | None]
+    backend: Backend | None
+    physical_cores: int
+    memory: Memory
+    store: str
+    disk_free: int | None
+    default_model: str | None
+    models: list[Fit]
+    settings: dict[str, Any]
+    problems: list[str]
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check that an extraction can run here: versions, llama.cpp, memory, disk, models, settings."""
+    from local_retab.settings import Settings
+
+    report, errors = examine(Settings.from_environment())
+    if as_json:
+        write_line(to_json(asdict(report)))
+    else:
+        for line in describe(report):
+            write_line(line)
+    for error in errors:
+        say(error.message, label="error:", style="bold red")
+    if errors:
+        raise typer.Exit(errors[0].exit_code)
+
+
+def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
+    """The findings, and an error for each thing that keeps an extraction from running."""
+    from local_retab.engine.hardware import physical_cores
+    from local_retab.wire import DEFAULT_MODEL
+
+    errors: list[LocalRetabError] = []
+    backend = default = None
+    try:
+        backend = _backend(settings)
+    except EngineError as error:
+        errors.append(error)
+    store = open_store(settings)
+    installed: list[InstalledModel] = []
+    try:
+        installed = store.installed()
+        default = store.resolve(DEFAULT_MODEL, settings).name
+    except LocalRetabError as error:
+        errors.append(error)
+    found = memory()
+    report = Report(
+        versions=_versions(),
+        backend=backend,
+        physical_cores=physical_cores(),
+        memory=found,
+        store=str(settings.home / "models"),
+        disk_free=_disk_free(settings.home),
+        default_model=default,
+        models=[
+            Fit(model.name, model.installed, model.size, _fits(model.size, found.available))
+            for model in known_models(store.catalogue, installed)
+        ],
+        settings=settings.model_dump(mode="json"),
+        problems=[error.message for error in errors],
+    )
+    return report, errors
+
+
+def _backend(settings: Settings) -> Backend:
+    from local_retab.engine.hardware import physical_cores
+
+    try:
+        from local_retab.engine.llama import supports_gpu
+
+        gpu = supports_gpu()
+    # What a broken or foreign shared library raises when the bindings load it.
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        raise EngineError(
+            f"llama.cpp cannot be loaded: {error}. Install it again: pip install --force-reinstall llama-cpp-python."
+        ) from error
+    layers = settings.gpu_layers if settings.gpu_layers is not None else -1
+    return Backend("gpu" if gpu and layers else "cpu", settings.threads or physical_cores())
+
+
+def _versions() -> dict[str, str | None]:
+    from local_retab import __version__
+
+    found: dict[str, str | None] = {"python": platform.python_version(), "local-retab": __version__}
+    for package in (*PACKAGES, *EXTRAS):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _disk_free(folder: Path) -> int | None:
+    """Free bytes where ``folder`` is or would be made."""
+    existing = next((place for place in (folder, *folder.absolute().parents) if place.exists()), None)
+    try:
+        return shutil.disk_usage(existing).free if existing else None
+    except OSError:
+        return None
+
+
+def _fits(size: int | None, available: int | None) -> bool | None:
+    return None if size is None or available is None else size + ROOM <= available
+
+
+def describe(report: Report) -> list[str]:
+    """The findings as lines for people."""
+    from local_retab.settings import PREFIX
+
+    backend = report.backend
+    facts = [
+        ("llama.cpp", f"{backend.device}, {backend.threads} threads" if backend else "cannot be loaded"),
+        ("physical cores", str(report.physical_cores)),
+        ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
+        ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),
+        ("default model", printable(report.default_model or "none installed")),
+    ]
+    versions = [
+        (name, found or (f'absent: pip install "local-retab[{EXTRAS[name]}]"' if name in EXTRAS else "absent"))
+        for name, found in report.versions.items()
+    ]
+    models = [
+        (printable(fit.name), _size(fit.size), "installed" if fit.installed else "", FITS[fit.fits])
+        for fit in report.models
+    ]
+    settings = [
+        (PREFIX + name.upper(), "(unset)" if value is None else printable(str(value)))
+        for name, value in report.settings.items()
+    ]
+    sections: dict[str, Sequence[Sequence[str]]] = {
+        "Machine": facts,
+        "Versions": versions,
+        "Models": models,
+        "Settings": settings,
+    }
+    lines: list[str] = []
+    for title, rows in sections.items():
+        lines += [title, *(f"  {row}" for row in columns(rows)), ""]
+    lines.append("Ready: an extraction can run." if not report.problems else "Not ready:")
+    return lines
+
+
+FITS = {True: "fits in memory", False: "too large for the memory available now", None: "size not known"}
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else file_size(size)

@@ -1,0 +1,206 @@
+"""``local-retab extract``: one document, one schema, and the result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from local_retab.cli.output import Output
+from local_retab.cli.terminal import has_screen, say, stderr_console, to_json
+from local_retab.errors import LocalRetabError, RequestError
+
+if TYPE_CHECKING:
+    from local_retab.cli.live import LiveView
+    from local_retab.documents import DocumentSource
+    from local_retab.service import ExtractionService
+    from local_retab.settings import Settings
+    from local_retab.wire import Extraction
+
+STDIN = "-"
+INTERRUPTED = 130
+STOPPED = "stopped"
+
+EPILOG = """Example: local-retab extract invoice.pdf --schema invoice.json
+
+Example: cat scan.txt | local-retab extract - --schema invoice.json --ndjson
+
+On a terminal the output fills in live and is printed when complete; otherwise only the result is printed."""
+
+
+def open_service(settings: Settings) -> ExtractionService:
+    """The service that the command runs on; tests put one with a scripted engine here."""
+    from local_retab.service import ExtractionService
+
+    return ExtractionService(settings)
+
+
+def extract(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The document; - reads it from standard input.")],
+    schema: Annotated[Path, typer.Option(help="File with the JSON Schema of what to extract.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Installed model, retab-micro, -small or -large, or path of a GGUF file. Default: retab-small."
+        ),
+    ] = None,
+    instructions: Annotated[str | None, typer.Option(help="Advice to the model, in plain words.")] = None,
+    dpi: Annotated[int | None, typer.Option(help="Resolution of page images, 96 to 300. Default: 192.")] = None,
+    filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--json", help="Print the whole extraction: output, id, usage, notices and the request.")
+    ] = False,
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="Print every partial result as a line of JSON; the last is the extraction.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also show tokens, seconds by phase, and the codes of errors.")
+    ] = False,
+) -> None:
+    """Extract structured data from a document: a valid value under your JSON Schema, live while it is produced."""
+    from local_retab.settings import Settings
+    from local_retab.wire import DEFAULT_DPI, DEFAULT_MODEL
+
+    if whole and ndjson:
+        raise RequestError("--json and --ndjson: choose one of them.")
+    if filename is not None and file != STDIN:
+        raise RequestError(f"--filename: only for a document from standard input; {file!r} has a name. Leave it out.")
+    settings = Settings.from_environment()
+    model = DEFAULT_MODEL if model is None else model
+    view = _view(model, with_output=output is not None or not ndjson)
+    try:
+        with Output(output) as out:
+            result = _run(
+                settings,
+                _source(file, filename, settings),
+                schema,
+                model=model,
+                instructions=instructions,
+                dpi=DEFAULT_DPI if dpi is None else dpi,
+                view=view,
+                lines=out if ndjson else None,
+            )
+            if not ndjson:
+                out.write(to_json(result.model_dump(mode="json") if whole else result.output))
+    except LocalRetabError as error:
+        if verbose:
+            _explain(error)
+        raise
+    for notice in result.notices:
+        say(f"{notice.code} at {notice.path or '/'}: {notice.message}", label="warning:", style="bold yellow")
+    if sys.stderr.isatty() or verbose:
+        _summarise(result, view, output)
+    if verbose:
+        _report(result)
+
+
+def _view(model: str, *, with_output: bool) -> LiveView:
+    """The output live where results go to a terminal, the status alone where they do not, else nothing."""
+    from local_retab.cli.live import LiveView
+
+    console = stderr_console() if has_screen() else None
+    return LiveView(console, model, with_output=with_output and sys.stdout.isatty())
+
+
+def _source(file: str, filename: str | None, settings: Settings) -> DocumentSource:
+    if file != STDIN:
+        return file
+    from local_retab.documents import load
+
+    return load(sys.stdin.buffer, filename=filename or "standard input", settings=settings).mime_data()
+
+
+def _run(
+    settings: Settings,
+    source: DocumentSource,
+    schema: Path,
+    *,
+    model: str,
+    instructions: str | None,
+    dpi: int,
+    view: LiveView,
+    lines: Output | None,
+) -> Extraction:
+    """The finished extraction; every chunk on the way goes to the view and, as a line of JSON, to ``lines``."""
+    from local_retab.client import Retab
+    from local_retab.wire import Extraction
+
+    service = open_service(settings)
+    with (
+        view,
+        Retab(transport=service) as client,
+        client.extractions.create_stream(source, schema, model, instructions, image_resolution_dpi=dpi) as stream,
+    ):
+        # Only now: a wrong request should not have to wait for the model.
+        view.model = service.store.resolve(model, settings).name
+        view.enter("loading the model")
+        with _exit_on_interrupt(view):
+            service.preload(model)
+        view.enter("reading the document")
+        for chunk in stream:
+            view.show(chunk.output, complete=isinstance(chunk, Extraction))
+            if lines is not None:
+                # Readers split lines at U+2028 and the like too: everything but ASCII is escaped.
+                lines.write(chunk.model_dump_json(ensure_ascii=True))
+    assert isinstance(chunk, Extraction), "the last chunk of a stream is the extraction"
+    return chunk
+
+
+@contextmanager
+def _exit_on_interrupt(view: LiveView) -> Iterator[None]:
+    """Within the block Ctrl-C ends the process at once.
+
+    llama.cpp calls back into Python while it loads, and an exception does not cross its C frames. Nothing has been
+    written by then. Where interrupts are ignored, they stay so.
+    """
+
+    def end(_signal: int, _frame: object) -> None:
+        view.close()
+        say(STOPPED)
+        os._exit(INTERRUPTED)
+
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _explain(error: LocalRetabError) -> None:
+    """Put the code, and all problems where there are several, beside the message."""
+    error.add_note(f"code: {error.code}")
+    for problem in error.details.get("problems", ()):
+        error.add_note(" ".join(f"{name}: {text}" for name, text in problem.items() if text))
+
+
+def _summarise(result: Extraction, view: LiveView, output: Path | None) -> None:
+    tokens = result.usage.output_tokens if result.usage else 0
+    place = f" · written to {output}" if output else ""
+    say(f"{result.id} · {view.model} · {view.seconds:.1f} s · {tokens} tokens{place}", style="dim")
+
+
+def _report(result: Extraction) -> None:
+    """What the run took, from the extraction's usage."""
+    usage = result.usage
+    if usage is None:
+        return
+    forced = usage.forced_output_tokens / usage.output_tokens if usage.output_tokens else 0.0
+    speed = usage.output_tokens / usage.decode_seconds if usage.decode_seconds else 0.0
+    say(
+        f"prompt   {usage.prompt_tokens} tokens, {usage.cached_prompt_tokens} of them from an earlier request\n"
+        f"output   {usage.output_tokens} tokens, {forced:.0%} forced by the schema, {usage.decode_calls} decode calls, "
+        f"{speed:.1f} tokens/s\n"
+        f"seconds  {usage.queue_seconds:.2f} waiting, {usage.prefill_seconds:.2f} prefill, "
+        f"{usage.decode_seconds:.2f} decoding, of these {usage.grammar_seconds:.2f} for the grammar"
+    )
