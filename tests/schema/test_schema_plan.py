@@ -108,7 +108,10 @@ def test_hidden_properties_stand_before_the_property_they_serve() -> None:
     properties = made.inference["properties"]
     assert list(properties) == ["reasoning___root", "source___total", "reasoning___total", "total", "lines"]
     assert made.inference["required"] == list(properties)
-    assert properties["reasoning___total"] == {"type": "string", "maxLength": 200, "description": "add up"}
+    evidence = "the line of the document that states it, or: not stated"
+    reasoning = {"type": "string", "maxLength": 200, "description": "add up"}
+    assert properties["reasoning___root"] == {**reasoning, "description": "think first"}
+    assert properties["reasoning___total"] == {**reasoning, "$comment": evidence}
     assert properties["source___total"]["maxLength"] == 300
     assert list(properties["lines"]["items"]["properties"]) == ["reasoning___item", "text"]
     assert made.system_prompt == "be exact"
