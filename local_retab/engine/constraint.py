@@ -46,7 +46,10 @@ class Constraint:
 
     def allows(self, token: int) -> bool:
         """Whether ``token`` may come next."""
+        if token >= self._size:
+            return False
         allowed: int = self._matcher.validate_tokens([token])
+        self._check("judging a token")
         return allowed == 1
 
     def allowed(self, size: int) -> NDArray[np.bool_]:
@@ -86,7 +89,9 @@ class Constraint:
     @property
     def accepting(self) -> bool:
         """Whether the value may end here."""
-        return bool(self._matcher.is_accepting())
+        accepting = bool(self._matcher.is_accepting())
+        self._check("looking for an end")
+        return accepting
 
     def _check(self, doing: str) -> None:
         if self._matcher.is_error():
