@@ -1,22 +1,79 @@
 """Ending well: a short way out of a value that has to stop now, without the model.
 
 A greedy walk over bytes: whatever the grammar forces is taken, and where there is a choice the byte that leads out
-soonest comes first (close a string, an object, an array; null before other values; digits and letters where a
-pattern wants them). A byte is tried as its own token, which byte-level vocabularies have for every byte.
+soonest comes first. Outside strings that is the end of the container, then null, then the emptiest other value.
+Inside a string it is the quotation mark, then letters, digits and punctuation in turn, which also walks through
+patterns: an address needs its @, a duration its unit. A byte is tried as its own token, which byte-level
+vocabularies have for every byte.
 """
 
 from __future__ import annotations
 
+import string
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local_retab.engine.constraint import Constraint
 
-_OUT = b'"}],'
-_VALUES = b"n[{0-tf"
-_INSIDE = b"123456789.: eEuasrlcdbghijkmopqtvwxyzABCDFGHIJKLMNOPQRSTUVWXYZ/_@+\\"
-_PREFERENCE = bytes(dict.fromkeys(_OUT + _VALUES + _INSIDE + bytes(range(256))))
 MAX_BYTES = 20_000
+
+_OUTSIDE = b'}],n"[{0-ft123456789.:eE+ulsar '
+_LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, string.digits, string.ascii_uppercase))
+_JOINTS = b"@.:-/_ " + bytes(sorted(set(string.punctuation.encode()) - set(b'@.:-/_"\\')))
+# The rest of a character that was cut; a backslash last, as it has to be followed by something.
+_OTHERS = bytes(range(0x80, 0x100)) + b"\\"
+
+
+class _Text:
+    """What matters of the JSON text so far: whether a string is open, and what it ends with."""
+
+    def __init__(self) -> None:
+        self.in_string = False
+        self._escaped = False
+        self._uses: Counter[int] = Counter()
+        self._last = b""
+
+    def add(self, data: bytes) -> None:
+        for byte in data:
+            if self.in_string and not self._escaped:
+                self._escaped = byte == ord("\\")
+                self.in_string = byte != ord('"')
+            elif self._escaped:
+                self._escaped = False
+            elif byte == ord('"'):
+                self.in_string = True
+                self._uses.clear()
+            self._uses[byte] += 1
+        self._last = (self._last + data)[-3:]
+
+    def preference(self) -> Iterator[int]:
+        """All bytes that may lead out, the best first."""
+        # A digit three times in a row gets nowhere, as in the 0.000 of a number that must exceed 0.
+        worn = self._last[0] if len(self._last) == 3 and len(set(self._last)) == 1 and self._last.isdigit() else -1
+        if not self.in_string:
+            yield from sorted(_OUTSIDE, key=lambda byte: byte == worn)
+            return
+        yield ord('"')
+        for kind in self._kinds():
+            yield from sorted(kind, key=lambda byte: byte == worn if kind is _DIGITS else self._uses[byte])
+
+    def _kinds(self) -> list[bytes]:
+        """Two letters, two digits, a joint, and so on as far as the pattern lets; capitals where it wants them."""
+        *_, before_last, last = (None, None, *map(_kind, self._last))
+        cycle = [_LOWER, _DIGITS, _JOINTS]
+        turn = cycle.index(last) if last in cycle else 0
+        kinds = [*cycle[turn:], *cycle[:turn], _UPPER]
+        if last in kinds and (last is _JOINTS or last is before_last):
+            kinds.remove(last)
+            kinds.append(last)
+        return [*kinds, _OTHERS]
+
+
+def _kind(byte: int) -> bytes | None:
+    return next((kind for kind in (_LOWER, _DIGITS, _JOINTS, _UPPER) if byte in kind), None)
 
 
 class Closer:
@@ -24,30 +81,33 @@ class Closer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._token_of: dict[int, int] = {}
-        for byte in _PREFERENCE:
+        for byte in range(256):
             tokens: list[int] = tokenizer.tokenize_bytes(bytes([byte]))
             if len(tokens) == 1 and tokenizer.decode_bytes(tokens) == bytes([byte]):
                 self._token_of[byte] = tokens[0]
 
-    def close(self, constraint: Constraint) -> bytes | None:
-        """Bytes that complete the value, consumed in ``constraint``; None when no way out was found."""
-        out = bytearray()
+    def close(self, constraint: Constraint, begun: bytes) -> bytes | None:
+        """Bytes that complete the value that ``begun`` begins, consumed in ``constraint``.
+
+        None when no way out was found.
+        """
+        text, out = _Text(), bytearray()
+        text.add(begun)
         while len(out) < MAX_BYTES:
             if constraint.finished or constraint.accepting:
                 return bytes(out)
-            forced = constraint.forced_bytes()
-            if forced and all(byte in self._token_of for byte in forced):
-                step = forced
-            else:
-                # A byte three times in a row gets nowhere, as in the 0.000 of a number that must exceed 0.
-                worn = out[-1:] if out[-1:] * 3 == out[-3:] else b""
-                step = self._best(constraint, but=worn) or self._best(constraint, but=b"")
+            step = constraint.forced_bytes()
+            if not step or any(byte not in self._token_of for byte in step):
+                step = self._best(constraint, text)
             if not step:
                 return None
             constraint.consume([self._token_of[byte] for byte in step])
+            text.add(step)
             out += step
         return None
 
-    def _best(self, constraint: Constraint, *, but: bytes | bytearray) -> bytes:
-        allowed = (byte for byte, token in self._token_of.items() if byte not in but and constraint.allows(token))
-        return bytes([byte]) if (byte := next(allowed, None)) is not None else b""
+    def _best(self, constraint: Constraint, text: _Text) -> bytes:
+        for byte in text.preference():
+            if byte in self._token_of and constraint.allows(self._token_of[byte]):
+                return bytes([byte])
+        return b""

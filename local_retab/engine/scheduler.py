@@ -206,8 +206,9 @@ class Scheduler:
         """The budget is spent: complete the value without the model."""
         if self._closer is None:
             self._closer = Closer(self._backend.grammar_tokenizer())
+        begun = b"".join(map(self._backend.token_bytes, sequence.tokens[sequence.prompt_length :]))
         try:
-            ending = self._closer.close(sequence.constraint)
+            ending = self._closer.close(sequence.constraint, begun)
         except EngineError as error:
             self._end(sequence, error, keep=True)
             return
