@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import ctypes
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,7 +196,12 @@ class LlamaBackend:
 
     def grammar_tokenizer(self) -> Any:
         if self._grammar_tokenizer is None:
-            self._grammar_tokenizer = lltokenizer_from_vocab(self._vocabulary, eos_token=sorted(self._info.end_tokens))
+            with warnings.catch_warnings():
+                # llguidance 1.9 asks for each token's attributes under the name that llama.cpp had for it before.
+                warnings.filterwarnings("ignore", "llama_token_", DeprecationWarning)
+                self._grammar_tokenizer = lltokenizer_from_vocab(
+                    self._vocabulary, eos_token=sorted(self._info.end_tokens)
+                )
         return self._grammar_tokenizer
 
     def decode(self, batch: Sequence[BatchToken]) -> None:

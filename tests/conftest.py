@@ -1,0 +1,28 @@
+"""The real models that some tests run, from the store of whoever runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local_retab.settings import Settings
+from local_retab.weights import Catalogue, Store
+
+
+def _installed(name: str) -> Path:
+    settings = Settings.from_environment()
+    # Where it is not installed, the error has the command that installs it.
+    return Store(settings.home / "models", Catalogue.load()).resolve(name, settings).path
+
+
+@pytest.fixture(scope="session")
+def smol() -> Path:
+    """The file of the small model, for tests marked ``smol``."""
+    return _installed("smollm2-135m-instruct")
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The file of the starter model, for tests marked ``starter``."""
+    return _installed("qwen2.5-coder-1.5b-instruct")
