@@ -6,6 +6,8 @@ Jinja's sandbox, and contents are put in after rendering, so that control tokens
 
 from __future__ import annotations
 
+import itertools
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,54 +33,60 @@ class Message:
 def render_chat(template: str | None, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
     """The prompt up to where the answer begins.
 
-    Templates without a system role get the system text at the head of the first user message.
+    For templates that refuse a system role or two messages of one role in a row, the system text goes to the head of
+    the first user message, and such messages are joined.
     Raises ModelLoadError when the template cannot be rendered either way.
     """
-    from jinja2 import TemplateError
-
     try:
         return _render(template or PLAIN_TEMPLATE, messages, bos=bos, eos=eos)
-    except TemplateError:
-        merged = _without_system(messages)
+    except _TemplateError:
+        merged = _joined(_without_system(messages))
     try:
         return _render(template or PLAIN_TEMPLATE, merged, bos=bos, eos=eos)
-    except TemplateError as error:
+    except _TemplateError as error:
         raise ModelLoadError(
             f"The model's chat template cannot be rendered: {error}. Use another model, or one whose template is whole."
         ) from error
 
 
+class _TemplateError(Exception):
+    """The template refuses these messages, or fails."""
+
+
+def _refuse(message: str) -> None:
+    raise _TemplateError(message)
+
+
 def _render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
-    from jinja2 import TemplateError
+    from jinja2 import BaseLoader
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        loader=BaseLoader(), trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
-    environment.globals["raise_exception"] = refuse
+    environment.globals["raise_exception"] = _refuse
     nonce = secrets.token_hex(8)
     marks = {f"[{nonce}:{index}]": message.content for index, message in enumerate(messages)}
     turns: list[dict[str, Any]] = [
         {"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)
     ]
-    text = environment.from_string(template).render(
-        messages=turns,
-        add_generation_prompt=True,
-        bos_token=bos,
-        eos_token=eos,
-        tools=None,
-        enable_thinking=False,
-    )
-    parts: list[PromptPart] = []
-    for mark, content in marks.items():
-        before, found, text = text.partition(mark)
-        if not found:
-            raise TemplateError("a message is left out")
-        parts += [PromptPart(before, trusted=True), PromptPart(content, trusted=False)]
-    parts.append(PromptPart(text, trusted=True))
+    try:
+        text = environment.from_string(template).render(
+            messages=turns,
+            add_generation_prompt=True,
+            bos_token=bos,
+            eos_token=eos,
+            tools=None,
+            enable_thinking=False,
+        )
+    except _TemplateError:
+        raise
+    except Exception as error:  # a template is a program: it may fail in any way
+        raise _TemplateError(str(error) or type(error).__name__) from error
+    pieces = re.split(rf"(\[{nonce}:[0-9]+\])", text)
+    if not marks.keys() <= set(pieces):
+        raise _TemplateError("it leaves a message out")
+    parts = [PromptPart(marks.get(piece, piece), trusted=piece not in marks) for piece in pieces]
     return [part for part in parts if part.text]
 
 
@@ -90,3 +98,9 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
             rest[index] = replace(message, content=f"{system}\n\n{message.content}")
             return rest
     return [Message("user", system), *rest]
+
+
+def _joined(messages: Sequence[Message]) -> list[Message]:
+    """The messages, those of one role in a row as one."""
+    turns = itertools.groupby(messages, key=lambda message: message.role)
+    return [Message(role, "\n\n".join(message.content for message in run)) for role, run in turns]

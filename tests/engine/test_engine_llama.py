@@ -123,7 +123,7 @@ def test_what_the_model_says_of_itself(backend: LlamaBackend) -> None:
     assert all(backend.token_bytes(token) == b"" for token in info.end_tokens)
 
 
-@pytest.mark.parametrize("sample", ["", "plain", "a \n\tb  c", "Ünïcode € 日本 🙂", "{\"a\": [1, null]}", "x" * 3000])
+@pytest.mark.parametrize("sample", ["", "plain", "a \n\tb  c", "Ünïcode € 日本 🙂", '{"a": [1, null]}', "x" * 3000])
 def test_tokens_are_the_bytes_of_the_text(backend: LlamaBackend, sample: str) -> None:
     tokens = backend.tokenize(sample, special=False)
     assert b"".join(map(backend.token_bytes, tokens)) == sample.encode()
@@ -223,9 +223,7 @@ def test_cancelling_frees_the_slot_within_one_step(backend: LlamaBackend) -> Non
 
 
 @pytest.mark.parametrize("budget", [1, 7, 20, 33])
-def test_a_spent_budget_is_closed_to_a_valid_value(
-    backend: LlamaBackend, scheduler: Scheduler, budget: int
-) -> None:
+def test_a_spent_budget_is_closed_to_a_valid_value(backend: LlamaBackend, scheduler: Scheduler, budget: int) -> None:
     item = sequence(backend, DOCUMENTS[1], Limits(output_tokens=budget, seconds=60))
     scheduler.add(item)
     while not scheduler.idle:
@@ -237,9 +235,7 @@ def test_a_spent_budget_is_closed_to_a_valid_value(
 
 def test_an_engine_of_its_own_loads_answers_and_goes(smol: Path) -> None:
     shares: list[float] = []
-    backend = LlamaBackend(
-        smol, context_tokens=512, batch_tokens=64, sequences=1, threads=1, on_load=shares.append
-    )
+    backend = LlamaBackend(smol, context_tokens=512, batch_tokens=64, sequences=1, threads=1, on_load=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     with Engine(backend, max_sequences=1, prefill_chunk=64) as engine:
