@@ -52,7 +52,8 @@ class ScriptedService(ExtractionService):
             return Engine(backend, max_sequences=2, prefill_chunk=64)
 
         # As many chunks as there are changes.
-        chosen = {"chunks_per_second": 1e9, "home": folder, "model_small": str(model), **settings}
+        models = dict.fromkeys(("model_micro", "model_small", "model_large"), str(model))
+        chosen = {"chunks_per_second": 1e9, "home": folder, **models, **settings}
         super().__init__(Settings(**chosen), open_engine=open_engine)
 
     @property

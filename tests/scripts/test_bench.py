@@ -1,0 +1,95 @@
+"""The arithmetic of the bench; what it measures, it measures when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bench
+import pytest
+from bench import Report, Run, figures, peak_rss, phases, ratios, total
+
+from local_retab.wire import Usage
+
+
+def run(phase: str, seconds: float, **counts: float) -> Run:
+    return Run(phase, "a.pdf", first_chunk=seconds / 2, total=seconds, **counts)  # type: ignore[arg-type]
+
+
+OURS = Report(
+    "ours",
+    1.0,
+    runs=[
+        run(
+            "cold",
+            10.0,
+            prompt_tokens=1000,
+            cached_prompt_tokens=0,
+            output_tokens=100,
+            forced_output_tokens=40,
+            decode_calls=60,
+            prefill_seconds=8.0,
+            decode_seconds=2.0,
+            grammar_seconds=0.01,
+        ),
+        run(
+            "warm-schema",
+            4.0,
+            prompt_tokens=1000,
+            cached_prompt_tokens=600,
+            output_tokens=50,
+            forced_output_tokens=20,
+            decode_calls=30,
+            prefill_seconds=2.0,
+            decode_seconds=1.0,
+            grammar_seconds=0.005,
+        ),
+        run("warm-schema", 6.0),
+        run("repeat", 2.0),
+    ],
+)
+PEER = Report(
+    "peer", 2.0, runs=[run("cold", 25.0), run("warm-schema", 10.0), run("warm-schema", 20.0), run("repeat", 5.0)]
+)
+
+
+def test_figures_are_over_all_runs_and_count_what_was_computed() -> None:
+    assert figures(OURS) == pytest.approx(
+        {
+            "prefill_tokens_per_second": (1000 + 400) / 10.0,
+            "decode_tokens_per_second": 150 / 3.0,
+            "decode_calls_per_output_token": 90 / 150,
+            "jump_forward_share": 60 / 150,
+            "grammar_milliseconds_per_output_token": 15 / 150,
+            "cached_prompt_share": 600 / 2000,
+        }
+    )
+
+
+def test_a_phase_is_the_sum_of_its_documents() -> None:
+    assert [total(OURS, phase) for phase in ("cold", "warm-schema", "repeat", "other")] == [10.0, 10.0, 2.0, 0]
+
+
+def test_ratios_say_how_many_times_as_long_the_peer_takes() -> None:
+    assert ratios([OURS, PEER]) == {"cold": 2.5, "warm-schema": 3.0, "repeat": 2.5}
+
+
+def test_the_phases_of_five_documents_and_of_one() -> None:
+    names = [Path(name) for name in "abc"]
+    assert [(phase, path.name) for phase, path in phases(names)] == [
+        ("cold", "a"),
+        ("warm-schema", "b"),
+        ("warm-schema", "c"),
+        ("repeat", "c"),
+    ]
+    assert [phase for phase, _ in phases(names[:1])] == ["cold", "repeat"]
+
+
+def test_every_count_of_a_usage_is_a_field_of_a_run() -> None:
+    counts = bench.counts(Usage(prompt_tokens=3, output_tokens=2, queue_seconds=9))
+    made = Run("cold", "a.pdf", 0.1, 0.2, **counts)
+    assert (made.prompt_tokens, made.output_tokens) == (3, 2)
+    assert None not in [getattr(made, name) for name in counts]
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    assert 10 * 2**20 < peak_rss() < 2**40
