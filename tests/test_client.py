@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pydantic
 import pytest
@@ -55,7 +55,7 @@ def client(serve: Serve) -> Retab:
 class TestRequestFields:
     """CONTRACT 3.1: every field, with the hosted default."""
 
-    HOSTED: dict[str, Any] = {
+    HOSTED: ClassVar[dict[str, Any]] = {
         "document": inspect.Parameter.empty,
         "json_schema": inspect.Parameter.empty,
         "model": "retab-small",
@@ -259,10 +259,14 @@ class TestStreams:
 
     def test_leaving_after_an_error_of_the_callers(self, serve: Serve) -> None:
         service = serve(WITHOUT_END)
-        with pytest.raises(ZeroDivisionError), Retab(transport=service) as client:
-            with client.extractions.create_stream(DOCUMENT, SCHEMA) as stream:
+
+        def fail() -> None:
+            with Retab(transport=service) as client, client.extractions.create_stream(DOCUMENT, SCHEMA) as stream:
                 next(stream)
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
         assert service.backends[0].closed
 
     def test_two_streams_at_once(self, client: Retab) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -32,7 +32,7 @@ def extraction(**fields: Any) -> Extraction:
 
 
 class TestRequests:
-    BODY: dict[str, Any] = {"document": {"filename": "a.pdf", "url": "data:,x"}, "json_schema": SCHEMA}
+    BODY: ClassVar[dict[str, Any]] = {"document": {"filename": "a.pdf", "url": "data:,x"}, "json_schema": SCHEMA}
 
     def test_the_least(self) -> None:
         request = ExtractionRequest(**self.BODY)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from scripted_backend import ANSWER as MARK
@@ -174,7 +175,7 @@ def test_chunks_come_no_faster_than_agreed_and_the_end_at_once(
     assert times[0] == 100.0 + tick
     assert times[-1] == pytest.approx(100.0 + tick * len(text))
     between = times[:-1]
-    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in zip(between, between[1:], strict=False))
+    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in pairwise(between))
     seconds = tick * len(text)
     assert len(between) <= min(most, seconds * 10 + 1)
     if tick == 1.0:
@@ -183,7 +184,7 @@ def test_chunks_come_no_faster_than_agreed_and_the_end_at_once(
 
 
 class TestHiddenFields:
-    SCHEMA: dict[str, Any] = {
+    SCHEMA: ClassVar[dict[str, Any]] = {
         "type": "object",
         "X-ReasoningPrompt": "Which kind of document is it?",
         "properties": {
@@ -201,7 +202,7 @@ class TestHiddenFields:
         },
         "required": ["total", "name", "lines"],
     }
-    WRITTEN: dict[str, Any] = {
+    WRITTEN: ClassVar[dict[str, Any]] = {
         "reasoning___root": "SECRET one",
         "reasoning___total": "SECRET two",
         "total": 12.5,
@@ -212,7 +213,7 @@ class TestHiddenFields:
             {"reasoning___item": "SECRET five", "code": "B"},
         ],
     }
-    SHOWN: dict[str, Any] = {"total": 12.5, "name": "Ada", "lines": [{"code": "A"}, {"code": "B"}]}
+    SHOWN: ClassVar[dict[str, Any]] = {"total": 12.5, "name": "Ada", "lines": [{"code": "A"}, {"code": "B"}]}
 
     def test_they_are_written_and_never_shown(self, tmp_path: Path) -> None:
         service = ScriptedService(tmp_path, json.dumps(self.WRITTEN))
@@ -228,7 +229,7 @@ class TestHiddenFields:
 
 
 class TestDeferredKeywords:
-    SCHEMA: dict[str, Any] = {
+    SCHEMA: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {"codes": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}},
         "required": ["codes"],
