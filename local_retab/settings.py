@@ -47,6 +47,20 @@ class Settings(BaseModel):
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")
 
+    modality: Literal["auto", "image", "text"] = Field(
+        default="auto",
+        description="What a model is shown: images and text where it sees, else text; images alone; text alone.",
+    )
+    image_min_tokens: int | None = Field(
+        default=None, gt=0, description="Least tokens for the image of a page; unset: as the model does."
+    )
+    image_max_tokens: int | None = Field(
+        default=None, gt=0, description="Most tokens for the image of a page; unset: as the model does."
+    )
+    image_cache_bytes: int = Field(
+        default=512 * MIB, ge=0, description="Memory for the embeddings of images that were seen."
+    )
+
     context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
     max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")
     prefill_chunk_tokens: int | None = Field(

@@ -70,6 +70,11 @@ class ExtractionParameters(_Request):
     chunking_keys: dict[str, str] | None = None
     deep_extraction: bool | None = None
     sources: SourcesRequest | None = None
+    modality: Literal["auto", "image", "text"] | None = Field(
+        default=None, description="An addition to the hosted contract: what the model is shown; null: the setting."
+    )
+    image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
+    image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
 
 
 class ExtractionRequest(ExtractionParameters):
@@ -97,16 +102,20 @@ class Usage(_Response):
     """Hosted credits, of which a local run costs none, and what the run took: counts of tokens, and seconds.
 
     ``cached_prompt_tokens`` were computed by an earlier request; ``forced_output_tokens`` the schema left no choice
-    about. The fields beside ``credits`` are an addition to the hosted contract.
+    about. ``image_tokens`` are prompt tokens too; ``encoded_images`` went through the projector, where earlier ones
+    are remembered. The fields beside ``credits`` are an addition to the hosted contract.
     """
 
     credits: float = 0.0
     prompt_tokens: int = 0
     cached_prompt_tokens: int = 0
+    image_tokens: int = 0
+    encoded_images: int = 0
     output_tokens: int = 0
     forced_output_tokens: int = 0
     decode_calls: int = 0
     queue_seconds: float = 0.0
+    encode_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     grammar_seconds: float = 0.0

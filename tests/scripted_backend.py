@@ -153,6 +153,9 @@ class ScriptedBackend:
         self._seen.update((cell, chunk) for chunk in chunks for cell in chunk.cells())
         return [ord("["), *chunks, ord("]")]
 
+    def image_tokens(self, width: int, height: int) -> int:
+        return self._image_tokens * self._tiles + 2
+
     def encode(self, chunk: ImageChunk, stopped: Callable[[], bool]) -> Embeddings | None:
         fresh = chunk.key not in self._kept
         if fresh:

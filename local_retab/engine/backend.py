@@ -88,6 +88,10 @@ class Backend(Protocol):
         """
         ...
 
+    def image_tokens(self, width: int, height: int) -> int:
+        """How many tokens ``tokenize_image`` makes of an image of this size. Callable from any thread."""
+        ...
+
     def encode(self, chunk: ImageChunk, stopped: Callable[[], bool]) -> Embeddings | None:
         """The embeddings of a chunk, from memory where they still are. None once ``stopped`` says so.
 

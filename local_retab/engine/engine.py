@@ -58,6 +58,15 @@ class Engine:
         """Images, or tiles of images, that went through the projector so far."""
         return self._scheduler.encoded_images
 
+    @property
+    def prompt_room(self) -> int:
+        """Most tokens of a prompt: the context less the shortest answer."""
+        return self.info.context_tokens - MIN_ANSWER_TOKENS
+
+    def image_tokens(self, width: int, height: int) -> int:
+        """How many tokens an image of this size takes. Raises EngineError where the model cannot see."""
+        return self._backend.image_tokens(width, height)
+
     def tokenize(self, prompt: Items[PromptPart | ImagePart]) -> TokenizedPrompt:
         """See ``tokenize_prompt``."""
         return tokenize_prompt(self._backend, prompt)
@@ -82,7 +91,7 @@ class Engine:
 
     def _check_length(self, prompt: TokenizedPrompt) -> None:
         tokens = len(prompt.tokens)
-        room = self.info.context_tokens - MIN_ANSWER_TOKENS
+        room = self.prompt_room
         if tokens <= room:
             return
         message = f"The prompt has {tokens} tokens and the context of {self.info.name} takes {room} beside the answer."

@@ -224,6 +224,9 @@ class LlamaBackend:
     def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:
         return self._sight().tokenize(pixels)
 
+    def image_tokens(self, width: int, height: int) -> int:
+        return self._sight().count(width, height)
+
     def encode(self, chunk: ImageChunk, stopped: Callable[[], bool]) -> Embeddings | None:
         return self._sight().encode(chunk, stopped)
 

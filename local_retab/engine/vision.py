@@ -100,11 +100,15 @@ class Projector:
     @property
     def whole_tokens(self) -> int:
         """The tokens of the largest image that must be decoded in one call; 0 where images can be split."""
-        if not self._whole:
-            return 0
-        with self._chunks(_LARGEST_SIDE, _LARGEST_SIDE, None) as natives:
-            sizes: list[int] = [mtmd_cpp.mtmd_input_chunk_get_n_tokens(native) for native in natives]
-        return max(sizes)
+        return max(self._sizes(_LARGEST_SIDE, _LARGEST_SIDE)) if self._whole else 0
+
+    def count(self, width: int, height: int) -> int:
+        """The tokens of an image of this size, those around it included."""
+        return sum(self._sizes(width, height))
+
+    def _sizes(self, width: int, height: int) -> list[int]:
+        with self._chunks(width, height, None) as natives:
+            return [mtmd_cpp.mtmd_input_chunk_get_n_tokens(native) for native in natives]
 
     def tokenize(self, pixels: Pixels) -> list[int | ImageChunk]:
         """The chunks of an image, and the tokens before, between and after them."""

@@ -6,12 +6,14 @@ Jinja's sandbox, and contents are put in after rendering, so that control tokens
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from local_retab.engine.sequence import PromptPart
+from local_retab.engine.images import Pixels
+from local_retab.engine.sequence import ImagePart, PromptPart
 from local_retab.errors import ModelLoadError
 
 Role = Literal["system", "user", "assistant"]
@@ -22,33 +24,53 @@ PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}\n\n{% endfo
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One turn of a chat: texts and images in order."""
 
     role: Role
-    content: str
+    content: str | tuple[str | Pixels, ...]
+
+    @property
+    def parts(self) -> tuple[str | Pixels, ...]:
+        return (self.content,) if isinstance(self.content, str) else self.content
 
 
-def render_chat(template: str | None, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
-    """The prompt up to where the answer begins.
+def render_chat(
+    template: str | None,
+    messages: Sequence[Message],
+    *,
+    bos: str,
+    eos: str,
+    variables: Mapping[str, str] | None = None,
+) -> list[PromptPart | ImagePart]:
+    """The prompt up to where the answer begins; ``variables`` are texts that the template has names of its own for.
 
-    Templates without a system role get the system text at the head of the first user message.
-    Raises ModelLoadError when the template cannot be rendered either way.
+    Contents are given to the template as texts, or as lists of parts where it reads only these. Templates without a
+    system role get the system text at the head of the first user message.
+    Raises ModelLoadError when the template cannot be rendered in any of these ways.
     """
     from jinja2 import TemplateError
 
-    try:
-        return _render(template or PLAIN_TEMPLATE, messages, bos=bos, eos=eos)
-    except TemplateError:
-        merged = _without_system(messages)
-    try:
-        return _render(template or PLAIN_TEMPLATE, merged, bos=bos, eos=eos)
-    except TemplateError as error:
-        raise ModelLoadError(
-            f"The model's chat template cannot be rendered: {error}. Use another model, or one whose template is whole."
-        ) from error
+    context = {"bos_token": bos, "eos_token": eos, "tools": None, "enable_thinking": False}
+    failure: TemplateError | None = None
+    for turns in (messages, _without_system(messages)):
+        for listed in (False, True):
+            try:
+                return _render(template or PLAIN_TEMPLATE, turns, variables or {}, context, listed=listed)
+            except TemplateError as error:
+                failure = failure or error
+    raise ModelLoadError(
+        f"The model's chat template cannot be rendered: {failure}. Use another model, or one whose template is whole."
+    ) from failure
 
 
-def _render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
+def _render(
+    template: str,
+    messages: Sequence[Message],
+    variables: Mapping[str, str],
+    context: Mapping[str, Any],
+    *,
+    listed: bool,
+) -> list[PromptPart | ImagePart]:
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -60,33 +82,40 @@ def _render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -
     )
     environment.globals["raise_exception"] = refuse
     nonce = secrets.token_hex(8)
-    marks = {f"[{nonce}:{index}]": message.content for index, message in enumerate(messages)}
-    turns: list[dict[str, Any]] = [
-        {"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)
-    ]
+    contents = [*(message.parts for message in messages), *((text,) for text in variables.values())]
+    marks = [f"[{nonce}:{index}]" for index in range(len(contents))]
     text = environment.from_string(template).render(
-        messages=turns,
+        messages=[
+            {"role": message.role, "content": [{"type": "text", "text": mark}] if listed else mark}
+            for mark, message in zip(marks, messages, strict=False)
+        ],
         add_generation_prompt=True,
-        bos_token=bos,
-        eos_token=eos,
-        tools=None,
-        enable_thinking=False,
+        **context,
+        **dict(zip(variables, marks[len(messages) :], strict=True)),
     )
-    parts: list[PromptPart] = []
-    for mark, content in marks.items():
-        before, found, text = text.partition(mark)
-        if not found:
-            raise TemplateError("a message is left out")
-        parts += [PromptPart(before, trusted=True), PromptPart(content, trusted=False)]
-    parts.append(PromptPart(text, trusted=True))
-    return [part for part in parts if part.text]
+    if not all(mark in text for mark in marks):
+        raise TemplateError("a message or a variable is left out")
+    pieces = re.split(rf"\[{nonce}:(\d+)\]", text)
+    parts: list[PromptPart | ImagePart] = []
+    for index, piece in enumerate(pieces):
+        parts += _content(contents[int(piece)]) if index % 2 else [PromptPart(piece, trusted=True)]
+    return [part for part in parts if isinstance(part, ImagePart) or part.text]
+
+
+def _content(parts: Sequence[str | Pixels]) -> Iterator[PromptPart | ImagePart]:
+    for part in parts:
+        yield PromptPart(part, trusted=False) if isinstance(part, str) else ImagePart(part)
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    system = "\n\n".join(
+        part for message in messages if message.role == "system" for part in message.parts if isinstance(part, str)
+    )
     rest = [message for message in messages if message.role != "system"]
     for index, message in enumerate(rest):
         if message.role == "user":
-            rest[index] = replace(message, content=f"{system}\n\n{message.content}")
+            head, *others = message.parts
+            first = (f"{system}\n\n{head}",) if isinstance(head, str) else (f"{system}\n\n", head)
+            rest[index] = replace(message, content=(*first, *others))
             return rest
     return [Message("user", system), *rest]

@@ -7,13 +7,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
+from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
 from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
-from local_retab.extraction.prompt import build_messages
+from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
+from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from local_retab.documents import Document, Page
     from local_retab.engine.engine import Engine
     from local_retab.engine.sequence import Generation
+    from local_retab.extraction.seeing import Sight
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
     from local_retab.wire import ExtractionParameters
@@ -66,13 +68,14 @@ class Task:
     plan: SchemaPlan
     settings: Settings
     stop: Stop
+    profile: str = DEFAULT
 
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
-    dpi = task.parameters.image_resolution_dpi
-    pages = read_pages(task.document, dpi=dpi, settings=task.settings, check=task.stop.check)
-    prompt = write_prompt(task, engine, pages)
+    sight = choose_sight(task.document, task.parameters, task.settings, engine)
+    pages = _read(task, sight)
+    prompt = write_prompt(task, engine, sight, pages)
     answer = _Answer(task)
     while answer.wanted:
         with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
@@ -80,11 +83,27 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
     yield answer.extraction(pages)
 
 
-def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
+def _read(task: Task, sight: Sight) -> list[Page]:
+    """The pages, their words read from the pixels where the model or the sources need them and there are none."""
+    words = sight.text and (profile_named(task.profile).reads_text or not sight.images)
+    return read_pages(
+        task.document,
+        dpi=task.parameters.image_resolution_dpi,
+        settings=task.settings,
+        check=task.stop.check,
+        seen=sight.images,
+        words=words or task.parameters.sources is not None,
+    )
+
+
+def write_prompt(task: Task, engine: Engine, sight: Sight, pages: Sequence[Page]) -> list[PromptPart | ImagePart]:
     """The prompt for one document, rendered with the model's own chat template."""
-    messages = build_messages(task.plan, task.parameters, [page.text for page in pages])
+    budget = choose_budget(task.parameters, task.settings)
+    images = look_at(task.document, pages, budget, engine) if sight.images else []
+    texts = [page.text if sight.text else "" for page in pages]
+    chat = profile_named(task.profile).write(task.plan, task.parameters, texts, images)
     info = engine.info
-    return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
+    return render_chat(info.chat_template, chat.messages, bos=info.bos, eos=info.eos, variables=chat.variables)
 
 
 class _Answer:
@@ -103,7 +122,7 @@ class _Answer:
         settings = self._task.settings
         return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds)
 
-    def corrected(self, prompt: list[PromptPart]) -> list[PromptPart]:
+    def corrected(self, prompt: list[PromptPart | ImagePart]) -> list[PromptPart | ImagePart]:
         """The prompt; after an answer that failed validation, with the reason before the answer begins."""
         if self._problem is None:
             return prompt
@@ -195,6 +214,9 @@ class _Answer:
         return Usage(
             prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
             cached_prompt_tokens=sum(attempt.reused_tokens for attempt in attempts),
+            image_tokens=sum(attempt.image_tokens for attempt in attempts),
+            encoded_images=sum(attempt.encoded_images for attempt in attempts),
+            encode_seconds=sum(attempt.encode_seconds for attempt in attempts),
             output_tokens=sum(attempt.output_tokens for attempt in attempts),
             forced_output_tokens=sum(attempt.forced_tokens for attempt in attempts),
             decode_calls=sum(attempt.decode_calls for attempt in attempts),
