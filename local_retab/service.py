@@ -12,17 +12,21 @@ from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
 from local_retab.extraction.pipeline import Stop, Task, extract
 from local_retab.extraction.profiles import DEFAULT
+from local_retab.extraction.seeing import ImageBudget, image_cost, size_cost
 from local_retab.schema import load_schema, plan_schema
 from local_retab.weights import Catalogue, InstalledModel, Store
-from local_retab.wire import ExtractionChunk, ExtractionParameters, now
+from local_retab.wire import DEFAULT_DPI, ExtractionChunk, ExtractionParameters, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_retab.documents import Document
     from local_retab.engine.engine import Engine
+    from local_retab.engine.pace import ImageCost
     from local_retab.settings import Settings
 
+A4 = (595.0, 842.0)
+"""Points."""
 UNAVAILABLE = ("background", "chunking_keys", "deep_extraction")
 
 
@@ -41,6 +45,22 @@ class ExtractionService:
         """Load a model now rather than with its first request. Raises ModelError."""
         with self._engines.lease(self.store.resolve(model, self.settings)):
             return
+
+    def image_cost(self, document: Document, parameters: ExtractionParameters) -> ImageCost | None:
+        """What the document's page images will cost here, before they are spent; None where none are shown.
+
+        Loads the model. Raises RequestError, DocumentError or ModelError.
+        """
+        with self._engines.lease(self.store.resolve(parameters.model, self.settings)) as engine:
+            return image_cost(document, parameters, self.settings, engine)
+
+    def page_cost(self, model: str) -> ImageCost | None:
+        """What the image of one A4 page costs here; None for a model that reads text only. Loads the model."""
+        with self._engines.lease(self.store.resolve(model, self.settings)) as engine:
+            if not engine.info.vision:
+                return None
+            budget = ImageBudget(self.settings.image_min_tokens, self.settings.image_max_tokens)
+            return size_cost([A4], DEFAULT_DPI, budget, engine)
 
     def stream(self, document: Document, parameters: ExtractionParameters) -> ExtractionRun:
         """Check the request and return its run, which begins with its first chunk.

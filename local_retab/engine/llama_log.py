@@ -7,8 +7,8 @@ from typing import Any
 
 import llama_cpp
 
-_LOG_WARNING = 2
-_LOG_ERROR = 3
+_LOG_WARNING = 3
+_LOG_ERROR = 4
 _lines: collections.deque[str] = collections.deque(maxlen=40)
 
 

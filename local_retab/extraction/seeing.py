@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_retab.documents import is_blank
+from local_retab.documents import is_blank, pages
 from local_retab.engine.images import Pixels
+from local_retab.engine.pace import ImageCost, seconds_per_image_token
 from local_retab.errors import ContextLengthError, EmptyDocumentError, ModalityError, RequestError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from local_retab.settings import Settings
     from local_retab.wire import ExtractionParameters
 
+_POINTS_PER_INCH = 72
 _LARGEST_SIDE = 16384
 _SMALLEST_SIDE = 16
 
@@ -70,8 +73,8 @@ def choose_budget(parameters: ExtractionParameters, settings: Settings) -> Image
     return ImageBudget(least, most)
 
 
-def look_at(document: Document, pages: Sequence[Page], budget: ImageBudget, engine: Engine) -> list[Pixels]:
-    """The images of all pages, each within ``budget``.
+def look_at(document: Document, shown: Sequence[Page], budget: ImageBudget, engine: Engine) -> list[Pixels]:
+    """The images of the pages that are ``shown``, each within ``budget``.
 
     Raises EmptyDocumentError when every page is blank, ContextLengthError as soon as the images exceed the context,
     with the number of pages that fit, and what drawing a page raises.
@@ -79,7 +82,7 @@ def look_at(document: Document, pages: Sequence[Page], budget: ImageBudget, engi
     images: list[Pixels] = []
     tokens = 0
     blank = True
-    for page in pages:
+    for page in shown:
         image = page.render()
         blank = blank and is_blank(image) and not page.text.strip()
         size = fitted_size(image.width, image.height, budget, engine.image_tokens)
@@ -87,14 +90,38 @@ def look_at(document: Document, pages: Sequence[Page], budget: ImageBudget, engi
         tokens += engine.image_tokens(*size)
         if tokens > engine.prompt_room:
             raise ContextLengthError(
-                f"{document.filename!r}: {len(images) - 1} of its {len(pages)} pages fit as images into the "
+                f"{document.filename!r}: {len(images) - 1} of its {len(shown)} pages fit as images into the "
                 f"{engine.prompt_room} tokens that the context of {engine.info.name} has for a prompt. Send fewer "
                 f"pages, lower image_max_tokens, or set LOCAL_RETAB_CONTEXT_TOKENS higher.",
-                details={"limit": engine.prompt_room, "images": len(pages), "images_that_fit": len(images) - 1},
+                details={"limit": engine.prompt_room, "images": len(shown), "images_that_fit": len(images) - 1},
             )
     if blank:
         raise EmptyDocumentError(f"{document.filename}: every page is blank. Send a document with content.")
     return images
+
+
+def image_cost(
+    document: Document, parameters: ExtractionParameters, settings: Settings, engine: Engine
+) -> ImageCost | None:
+    """What the document's page images will cost here; None where no images are shown.
+
+    Nothing is drawn; a small picture is shown to the model for its pace. Raises as ``choose_sight`` and reading do.
+    """
+    if not choose_sight(document, parameters, settings, engine).images:
+        return None
+    dpi = parameters.image_resolution_dpi
+    with closing(pages(document, dpi=dpi, settings=settings)) as found:
+        sizes = [(page.width, page.height) for page in found]
+    return size_cost(sizes, dpi, choose_budget(parameters, settings), engine)
+
+
+def size_cost(sizes: Sequence[tuple[float, float]], dpi: int, budget: ImageBudget, engine: Engine) -> ImageCost:
+    """What images of pages of these sizes, in points, drawn at ``dpi``, cost."""
+    tokens = 0
+    for width, height in sizes:
+        drawn = max(math.ceil(width * dpi / _POINTS_PER_INCH), 1), max(math.ceil(height * dpi / _POINTS_PER_INCH), 1)
+        tokens += engine.image_tokens(*fitted_size(*drawn, budget, engine.image_tokens))
+    return ImageCost(len(sizes), tokens, tokens * seconds_per_image_token(engine))
 
 
 def fitted_size(width: int, height: int, budget: ImageBudget, count: Callable[[int, int], int]) -> tuple[int, int]:
