@@ -9,7 +9,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -142,11 +142,15 @@ def request(
     *,
     image_resolution_dpi: int = DEFAULT_DPI,
     chunking_keys: dict[str, str] | None = None,
+    modality: Literal["auto", "image", "text"] | None = None,
+    image_min_tokens: int | None = None,
+    image_max_tokens: int | None = None,
 ) -> Request:
     """The signature of every call, with the hosted order and defaults.
 
     ``document``: a path, bytes, a binary file, a PIL image, a data URL, or MIMEData. ``json_schema``: a dict, JSON
-    text, a path, a pydantic model, a dataclass, or a TypedDict.
+    text, a path, a pydantic model, a dataclass, or a TypedDict. Beside the hosted fields: ``modality`` and the image
+    tokens of a page, which default to the settings.
     """
     fields = dict(locals())
     return Request(fields.pop("document"), fields.pop("json_schema"), fields)

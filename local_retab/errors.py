@@ -5,6 +5,7 @@
     LocalRetabError
     ├── RequestError                    422  the request cannot be carried out as asked
     │   ├── FeatureNotAvailableError    422  a hosted feature that this version does not have yet
+    │   ├── ModalityError               422  images for a model or of a document that has none
     │   └── SettingsError               400  a setting or environment variable is wrong
     ├── DocumentError                   422  the document cannot be used
     │   ├── DocumentNotFoundError       422  no such file
@@ -65,6 +66,12 @@ class FeatureNotAvailableError(RequestError):
     """A feature of the hosted API that this version does not have yet."""
 
     code = "FEATURE_NOT_AVAILABLE"
+
+
+class ModalityError(RequestError):
+    """Images are asked for, and the model cannot see or the document has no pages to look at."""
+
+    code = "MODALITY_NOT_SUPPORTED"
 
 
 class SettingsError(RequestError):

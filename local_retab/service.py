@@ -5,64 +5,62 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_retab.engine.opening import open_llama
 from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
 from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.profiles import DEFAULT
+from local_retab.extraction.seeing import ImageBudget, image_cost, size_cost
 from local_retab.schema import load_schema, plan_schema
-from local_retab.weights import Catalogue, Store
-from local_retab.wire import ExtractionChunk, ExtractionParameters, now
+from local_retab.weights import Catalogue, InstalledModel, Store
+from local_retab.wire import DEFAULT_DPI, ExtractionChunk, ExtractionParameters, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_retab.documents import Document
     from local_retab.engine.engine import Engine
+    from local_retab.engine.pace import ImageCost
     from local_retab.settings import Settings
-    from local_retab.weights import InstalledModel
 
-UNAVAILABLE = ("background", "chunking_keys", "deep_extraction", "sources")
+A4 = (595.0, 842.0)
+"""Points."""
+UNAVAILABLE = ("background", "chunking_keys", "deep_extraction")
 
 
 class ExtractionService:
     """Owns the models in memory; every surface of one process shares one service.
 
-    ``open_engine`` loads a model file into an engine; tests put a scripted one there.
+    ``open_engine`` loads a model into an engine; tests put a scripted one there.
     """
 
-    def __init__(self, settings: Settings, open_engine: Callable[[Path], Engine] | None = None) -> None:
+    def __init__(self, settings: Settings, open_engine: Callable[[InstalledModel], Engine] | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.home / "models", Catalogue.load())
-        self._engines = EnginePool(open_engine or self._open_llama)
-
-    def _open_llama(self, path: Path) -> Engine:
-        from local_retab.engine.engine import Engine
-        from local_retab.engine.hardware import physical_cores
-        from local_retab.engine.llama import LlamaBackend, supports_gpu
-
-        settings = self.settings
-        gpu_layers = settings.gpu_layers
-        if gpu_layers is None:
-            gpu_layers = -1 if supports_gpu() else 0
-        # On a CPU 128 tokens at once are as fast as 512, and nobody waits four times as long for a step to end.
-        chunk = settings.prefill_chunk_tokens or (512 if gpu_layers else 128)
-        backend = LlamaBackend(
-            path,
-            context_tokens=settings.context_tokens,
-            batch_tokens=chunk,
-            # As many again as can run, so that prefixes of ended sequences stay for reuse.
-            sequences=2 * settings.max_sequences,
-            threads=settings.threads or physical_cores(),
-            gpu_layers=gpu_layers,
-        )
-        return Engine(backend, max_sequences=settings.max_sequences, prefill_chunk=chunk)
+        self._engines = EnginePool[InstalledModel](open_engine or (lambda model: open_llama(model, settings)))
 
     def preload(self, model: str) -> None:
         """Load a model now rather than with its first request. Raises ModelError."""
-        with self._engines.lease(self.store.resolve(model, self.settings).path):
+        with self._engines.lease(self.store.resolve(model, self.settings)):
             return
+
+    def image_cost(self, document: Document, parameters: ExtractionParameters) -> ImageCost | None:
+        """What the document's page images will cost here, before they are spent; None where none are shown.
+
+        Loads the model. Raises RequestError, DocumentError or ModelError.
+        """
+        with self._engines.lease(self.store.resolve(parameters.model, self.settings)) as engine:
+            return image_cost(document, parameters, self.settings, engine)
+
+    def page_cost(self, model: str) -> ImageCost | None:
+        """What the image of one A4 page costs here; None for a model that reads text only. Loads the model."""
+        with self._engines.lease(self.store.resolve(model, self.settings)) as engine:
+            if not engine.info.vision:
+                return None
+            budget = ImageBudget(self.settings.image_min_tokens, self.settings.image_max_tokens)
+            return size_cost([A4], DEFAULT_DPI, budget, engine)
 
     def stream(self, document: Document, parameters: ExtractionParameters) -> ExtractionRun:
         """Check the request and return its run, which begins with its first chunk.
@@ -74,11 +72,12 @@ class ExtractionService:
         schema = load_schema(parameters.json_schema, settings=self.settings)
         plan = plan_schema(schema, settings=self.settings)
         model = self.store.resolve(parameters.model, self.settings)
-        task = Task(new_id("extr"), now(), document, parameters, plan, self.settings, Stop())
+        profile = model.entry.prompt_profile if model.entry else DEFAULT
+        task = Task(new_id("extr"), now(), document, parameters, plan, self.settings, Stop(), profile)
         return ExtractionRun(self._chunks(task, model), task.stop)
 
     def _chunks(self, task: Task, model: InstalledModel) -> Generator[ExtractionChunk, None, None]:
-        with self._engines.lease(model.path) as engine:
+        with self._engines.lease(model) as engine:
             yield from extract(task, engine)
 
     def close(self) -> None:
@@ -114,6 +113,8 @@ def refuse_unavailable(parameters: ExtractionParameters) -> None:
     asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
     if parameters.n_consensus > 1:
         asked.append("n_consensus")
+    if parameters.sources is not None and parameters.sources.mode == "cited":
+        asked.append("sources.mode=cited")
     if asked:
         raise FeatureNotAvailableError(
             f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",

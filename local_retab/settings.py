@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,8 +38,28 @@ class Settings(BaseModel):
     max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
     max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
 
+    ocr: Literal["auto", "always", "never"] = Field(
+        default="auto", description="Read pages from their pixels: where their text cannot be used, always, or never."
+    )
+    max_ocr_seconds: float = Field(default=600.0, gt=0, description="Longest time to read one document by OCR.")
+    ocr_cache_bytes: int = Field(default=64 * MIB, ge=0, description="OCR results kept on disk; 0: none.")
+
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")
+
+    modality: Literal["auto", "image", "text"] = Field(
+        default="auto",
+        description="What a model is shown: images and text where it sees, else text; images alone; text alone.",
+    )
+    image_min_tokens: int | None = Field(
+        default=None, gt=0, description="Least tokens for the image of a page; unset: as the model does."
+    )
+    image_max_tokens: int | None = Field(
+        default=None, gt=0, description="Most tokens for the image of a page; unset: as the model does."
+    )
+    image_cache_bytes: int = Field(
+        default=512 * MIB, ge=0, description="Memory for the embeddings of images that were seen."
+    )
 
     context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
     max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")

@@ -16,6 +16,7 @@ DEFAULT_DPI = 192
 MIN_DPI, MAX_DPI = 96, 300
 MAX_CONSENSUS = 16
 
+DocumentType = Literal["pdf", "image", "csv", "xlsx", "docx", "txt"]
 Status = Literal["pending", "queued", "in_progress", "completed", "failed", "cancelled"]
 
 
@@ -69,6 +70,11 @@ class ExtractionParameters(_Request):
     chunking_keys: dict[str, str] | None = None
     deep_extraction: bool | None = None
     sources: SourcesRequest | None = None
+    modality: Literal["auto", "image", "text"] | None = Field(
+        default=None, description="An addition to the hosted contract: what the model is shown; null: the setting."
+    )
+    image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
+    image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
 
 
 class ExtractionRequest(ExtractionParameters):
@@ -96,16 +102,20 @@ class Usage(_Response):
     """Hosted credits, of which a local run costs none, and what the run took: counts of tokens, and seconds.
 
     ``cached_prompt_tokens`` were computed by an earlier request; ``forced_output_tokens`` the schema left no choice
-    about. The fields beside ``credits`` are an addition to the hosted contract.
+    about. ``image_tokens`` are prompt tokens too; ``encoded_images`` went through the projector, where earlier ones
+    are remembered. The fields beside ``credits`` are an addition to the hosted contract.
     """
 
     credits: float = 0.0
     prompt_tokens: int = 0
     cached_prompt_tokens: int = 0
+    image_tokens: int = 0
+    encoded_images: int = 0
     output_tokens: int = 0
     forced_output_tokens: int = 0
     decode_calls: int = 0
     queue_seconds: float = 0.0
+    encode_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     grammar_seconds: float = 0.0
@@ -121,6 +131,19 @@ class ExtractionNotice(_Response):
     code: str
     path: str
     message: str
+
+
+class ExtractionSources(_Response):
+    """Where each value of the output stands in the document.
+
+    An addition to the hosted contract, which has these fields in the answer of ``GET .../sources``. ``sources``
+    mirrors the output, each leaf ``{"value", "source"}``; ``evidence`` has the status of each leaf by its dotted path.
+    """
+
+    mode: Literal["located", "cited"]
+    document_type: DocumentType
+    sources: JsonValue
+    evidence: dict[str, Any]
 
 
 class ExtractionChunk(_Response):
@@ -146,6 +169,7 @@ class Extraction(ExtractionChunk):
     metadata: dict[str, str] | None = None
     usage: Usage | None = Field(default_factory=Usage)
     notices: list[ExtractionNotice] = Field(default_factory=list)
+    sources: ExtractionSources | None = None
 
 
 def now() -> datetime:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,13 @@ def extract(
     ] = None,
     instructions: Annotated[str | None, typer.Option(help="Advice to the model, in plain words.")] = None,
     dpi: Annotated[int | None, typer.Option(help="Resolution of page images, 96 to 300. Default: 192.")] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="What the model is shown: auto, image or text. Default: auto, images where it sees."),
+    ] = None,
+    image_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
+    ] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
     whole: Annotated[
@@ -61,7 +69,10 @@ def extract(
         bool, typer.Option("--ndjson", help="Print every partial result as a line of JSON; the last is the extraction.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Also show tokens, seconds by phase, and the codes of errors.")
+        bool,
+        typer.Option(
+            "--verbose", help="Also show tokens, seconds by phase, what images will cost, and the codes of errors."
+        ),
     ] = False,
 ) -> None:
     """Extract structured data from a document: a valid value under your JSON Schema, live while it is produced."""
@@ -81,10 +92,9 @@ def extract(
                 settings,
                 _source(file, filename, settings),
                 schema,
-                model=model,
-                instructions=instructions,
-                dpi=DEFAULT_DPI if dpi is None else dpi,
+                _Request(model, instructions, DEFAULT_DPI if dpi is None else dpi, modality, image_tokens),
                 view=view,
+                announce=verbose,
                 lines=out if ndjson else None,
             )
             if not ndjson:
@@ -99,6 +109,17 @@ def extract(
         _summarise(result, view, output)
     if verbose:
         _report(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the options ask for, by the names of the client's arguments."""
+
+    model: str
+    instructions: str | None
+    image_resolution_dpi: int
+    modality: str | None
+    image_max_tokens: int | None
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:
@@ -121,14 +142,16 @@ def _run(
     settings: Settings,
     source: DocumentSource,
     schema: Path,
+    request: _Request,
     *,
-    model: str,
-    instructions: str | None,
-    dpi: int,
     view: LiveView,
+    announce: bool,
     lines: Output | None,
 ) -> Extraction:
-    """The finished extraction; every chunk on the way goes to the view and, as a line of JSON, to ``lines``."""
+    """The finished extraction; every chunk on the way goes to the view and, as a line of JSON, to ``lines``.
+
+    ``announce``: say what the page images will cost before they are looked at.
+    """
     from local_retab.client import Retab
     from local_retab.wire import Extraction
 
@@ -136,13 +159,15 @@ def _run(
     with (
         view,
         Retab(transport=service) as client,
-        client.extractions.create_stream(source, schema, model, instructions, image_resolution_dpi=dpi) as stream,
+        client.extractions.create_stream(source, schema, **asdict(request)) as stream,
     ):
         # Only now: a wrong request should not have to wait for the model.
-        view.model = service.store.resolve(model, settings).name
+        view.model = service.store.resolve(request.model, settings).name
         view.enter("loading the model")
         with _exit_on_interrupt(view):
-            service.preload(model)
+            service.preload(request.model)
+        if announce:
+            _announce(service, source, request)
         view.enter("reading the document")
         for chunk in stream:
             view.show(chunk.output, complete=isinstance(chunk, Extraction))
@@ -151,6 +176,18 @@ def _run(
                 lines.write(chunk.model_dump_json(ensure_ascii=True))
     assert isinstance(chunk, Extraction), "the last chunk of a stream is the extraction"
     return chunk
+
+
+def _announce(service: ExtractionService, source: DocumentSource, request: _Request) -> None:
+    """What the page images will cost here, where the model looks at any."""
+    from local_retab.documents import load
+    from local_retab.wire import ExtractionParameters
+
+    document = load(source, settings=service.settings)
+    cost = service.image_cost(document, ExtractionParameters(json_schema={}, **asdict(request)))
+    if cost is not None:
+        pages = "1 page" if cost.images == 1 else f"{cost.images} pages"
+        say(f"images   {pages}, {cost.tokens} tokens, about {cost.seconds:.1f} s before the answer begins")
 
 
 @contextmanager
@@ -198,9 +235,11 @@ def _report(result: Extraction) -> None:
     forced = usage.forced_output_tokens / usage.output_tokens if usage.output_tokens else 0.0
     speed = usage.output_tokens / usage.decode_seconds if usage.decode_seconds else 0.0
     say(
-        f"prompt   {usage.prompt_tokens} tokens, {usage.cached_prompt_tokens} of them from an earlier request\n"
+        f"prompt   {usage.prompt_tokens} tokens, {usage.cached_prompt_tokens} of them from an earlier request, "
+        f"{usage.image_tokens} of images; {usage.encoded_images} images encoded\n"
         f"output   {usage.output_tokens} tokens, {forced:.0%} forced by the schema, {usage.decode_calls} decode calls, "
         f"{speed:.1f} tokens/s\n"
-        f"seconds  {usage.queue_seconds:.2f} waiting, {usage.prefill_seconds:.2f} prefill, "
+        f"seconds  {usage.queue_seconds:.2f} waiting, {usage.encode_seconds:.2f} encoding images, "
+        f"{usage.prefill_seconds:.2f} prefill, "
         f"{usage.decode_seconds:.2f} decoding, of these {usage.grammar_seconds:.2f} for the grammar"
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_retab.engine.sequence import Limits, PromptPart, Statistics
+from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
+from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
-from local_retab.extraction.prompt import build_messages
+from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
+from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
 
 if TYPE_CHECKING:
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from local_retab.documents import Document
+    from local_retab.documents import Document, Page
     from local_retab.engine.engine import Engine
     from local_retab.engine.sequence import Generation
+    from local_retab.extraction.seeing import Sight
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
     from local_retab.wire import ExtractionParameters
@@ -40,6 +43,11 @@ class Stop:
         self._wished = True
         if self._generation is not None:
             self._generation.cancel()
+
+    def check(self) -> None:
+        """Raises GenerationCancelledError after a wish to stop; for work that is not a generation."""
+        if self._wished:
+            raise cancelled_error()
 
     def watch(self, generation: Generation) -> Generation:
         """Let a wish, also an earlier one, reach ``generation``."""
@@ -60,24 +68,42 @@ class Task:
     plan: SchemaPlan
     settings: Settings
     stop: Stop
+    profile: str = DEFAULT
 
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
-    prompt = write_prompt(task, engine)
+    sight = choose_sight(task.document, task.parameters, task.settings, engine)
+    pages = _read(task, sight)
+    prompt = write_prompt(task, engine, sight, pages)
     answer = _Answer(task)
     while answer.wanted:
         with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
             yield from answer.stream(generation)
-    yield answer.extraction()
+    yield answer.extraction(pages)
 
 
-def write_prompt(task: Task, engine: Engine) -> list[PromptPart]:
+def _read(task: Task, sight: Sight) -> list[Page]:
+    """The pages, their words read from the pixels where the model or the sources need them and there are none."""
+    words = sight.text and (profile_named(task.profile).reads_text or not sight.images)
+    return read_pages(
+        task.document,
+        dpi=task.parameters.image_resolution_dpi,
+        settings=task.settings,
+        check=task.stop.check,
+        seen=sight.images,
+        words=words or task.parameters.sources is not None,
+    )
+
+
+def write_prompt(task: Task, engine: Engine, sight: Sight, pages: Sequence[Page]) -> list[PromptPart | ImagePart]:
     """The prompt for one document, rendered with the model's own chat template."""
-    pages = read_pages(task.document, dpi=task.parameters.image_resolution_dpi, settings=task.settings)
-    messages = build_messages(task.plan, task.parameters, pages)
+    budget = choose_budget(task.parameters, task.settings)
+    images = look_at(task.document, pages, budget, engine) if sight.images else []
+    texts = [page.text if sight.text else "" for page in pages]
+    chat = profile_named(task.profile).write(task.plan, task.parameters, texts, images)
     info = engine.info
-    return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
+    return render_chat(info.chat_template, chat.messages, bos=info.bos, eos=info.eos, variables=chat.variables)
 
 
 class _Answer:
@@ -96,7 +122,7 @@ class _Answer:
         settings = self._task.settings
         return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds)
 
-    def corrected(self, prompt: list[PromptPart]) -> list[PromptPart]:
+    def corrected(self, prompt: list[PromptPart | ImagePart]) -> list[PromptPart | ImagePart]:
         """The prompt; after an answer that failed validation, with the reason before the answer begins."""
         if self._problem is None:
             return prompt
@@ -152,9 +178,10 @@ class _Answer:
             raise problem
         self._problem = problem
 
-    def extraction(self) -> Extraction:
-        """The finished extraction."""
-        parameters = self._task.parameters
+    def extraction(self, pages: Sequence[Page]) -> Extraction:
+        """The finished extraction of ``pages``."""
+        parameters, document = self._task.parameters, self._task.document
+        located = find_sources(document, pages, self._value, self._task.plan.original) if parameters.sources else None
         return Extraction(
             **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
             file=self._task.document.ref,
@@ -166,6 +193,7 @@ class _Answer:
             metadata=parameters.metadata,
             usage=self._usage(),
             notices=self._notices(),
+            sources=located,
         )
 
     def _chunk(self, output: Any) -> ExtractionChunk:
@@ -186,6 +214,9 @@ class _Answer:
         return Usage(
             prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
             cached_prompt_tokens=sum(attempt.reused_tokens for attempt in attempts),
+            image_tokens=sum(attempt.image_tokens for attempt in attempts),
+            encoded_images=sum(attempt.encoded_images for attempt in attempts),
+            encode_seconds=sum(attempt.encode_seconds for attempt in attempts),
             output_tokens=sum(attempt.output_tokens for attempt in attempts),
             forced_output_tokens=sum(attempt.forced_tokens for attempt in attempts),
             decode_calls=sum(attempt.decode_calls for attempt in attempts),

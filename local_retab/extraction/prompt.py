@@ -1,4 +1,4 @@
-"""What the model is told: the task, the caller's instructions, the template, and the document's text.
+"""What the model is told: the task, the caller's instructions, the template, and the document's pages.
 
 The stable part comes first, so that a batch of documents under one schema shares its KV prefix.
 """
@@ -12,6 +12,7 @@ from local_retab.errors import RequestError
 from local_retab.extraction.chat import Message, Role
 
 if TYPE_CHECKING:
+    from local_retab.engine.images import Pixels
     from local_retab.schema import SchemaPlan
     from local_retab.wire import ExtractionParameters
 
@@ -26,17 +27,43 @@ TASK = (
 ROLES = ("system", "user", "assistant")
 
 
-def build_messages(plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str]) -> list[Message]:
-    """The chat for one extraction; ``pages`` are the laid-out texts. Raises RequestError for a bad message."""
+def build_messages(
+    plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], images: Sequence[Pixels] = ()
+) -> list[Message]:
+    """The chat for one extraction; ``pages`` are the laid-out texts, ``images`` one for each page or none.
+
+    Raises RequestError for a bad message.
+    """
     system = [TASK]
     if plan.system_prompt:
         system.append(plan.system_prompt)
     if parameters.instructions:
         system.append(parameters.instructions)
     system.append(f"The template:\n{plan.template}")
-    extra = [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
-    document = Message("user", f"The document:\n\n{join_pages(pages)}\n\nFill in the template for this document.")
-    return [Message("system", "\n\n".join(system)), *extra, document]
+    ending = "\n\nFill in the template for this document."
+    content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages)}{ending}"
+    if images:
+        content = ("The document:\n\n", *illustrated(pages, images), ending)
+    return [Message("system", "\n\n".join(system)), *additional_messages(parameters), Message("user", content)]
+
+
+def additional_messages(parameters: ExtractionParameters) -> list[Message]:
+    """The chat messages of the request. Raises RequestError for one that cannot be sent."""
+    return [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
+
+
+def illustrated(pages: Sequence[str], images: Sequence[Pixels]) -> list[str | Pixels]:
+    """Each page's image, followed by its text where there is any."""
+    content: list[str | Pixels] = []
+    for number, (text, image) in enumerate(zip(pages, images, strict=True), start=1):
+        if number > 1:
+            content.append("\n\n")
+        if len(pages) > 1:
+            content.append(f"[page {number}]\n")
+        content.append(image)
+        if text.strip():
+            content.append("\nIts text:\n\n" + text.strip("\n"))
+    return content
 
 
 def join_pages(pages: Sequence[str]) -> str:
