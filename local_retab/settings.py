@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 
@@ -37,6 +37,13 @@ class Settings(BaseModel):
     max_page_pixels: int = Field(default=40_000_000, gt=0, description="Most pixels of one rendered or decoded page.")
     max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
     max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
+    max_archive_bytes: int = Field(
+        default=256 * MIB, gt=0, description="Most bytes that the parts of a zipped Office file unpack to."
+    )
+    max_archive_entries: int = Field(default=10_000, gt=0, description="Most parts of a zipped Office file.")
+    document_password: SecretStr | None = Field(
+        default=None, description="Password for documents that are protected by one."
+    )
 
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from local_retab.documents.anchors import Anchor
 from local_retab.documents.layout import WordBox
 from local_retab.wire import FileRef, MIMEData
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Kind = Literal["pdf", "image", "text"]
+Kind = Literal["pdf", "image", "text", "office"]
+"""Which reader reads it. ``office`` is everything that is text once it is unpacked: docx, xlsx, html, eml and more."""
 
 
 def content_id(data: bytes) -> str:
@@ -49,8 +51,9 @@ class Page:
 
     ``number`` counts from 1. ``width`` and ``height`` are points (1/72 inch) as displayed; an image is taken to
     be scanned at the dpi that its pages were asked at, so there they are pixels * 72 / dpi, and they are 0 for
-    plain text. ``words`` are in reading order of the file, boxes in points from the top left corner. ``text`` is
-    the words laid out in space (PDF), the content (plain text), or empty (image).
+    plain text and Office files. ``words`` are in reading order of the file, boxes in points from the top left
+    corner. ``text`` is the words laid out in space (PDF), the content (plain text, Office), or empty (image).
+    ``anchors`` say where in the file pieces of ``text`` stand, where the format has places: cells, paragraphs.
     """
 
     number: int
@@ -59,11 +62,13 @@ class Page:
     words: tuple[WordBox, ...]
     text: str
     draw: Callable[[], Image] = field(repr=False, compare=False)
+    anchors: tuple[Anchor, ...] = field(default=(), repr=False)
 
     def render(self) -> Image:
         """The page as an upright RGB image, drawn anew by each call; usable after the iteration over the pages.
 
         Raises DocumentLimitError over ``max_page_pixels`` or ``max_document_seconds``, CorruptDocumentError where
-        the pixels cannot be decoded, and UnsupportedDocumentError for plain text, which has no page image.
+        the pixels cannot be decoded, and UnsupportedDocumentError for plain text and Office files, which have no
+        page image.
         """
         return self.draw()
