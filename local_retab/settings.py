@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -41,6 +41,12 @@ class Settings(BaseModel):
         default=256 * MIB, gt=0, description="Most bytes that the parts of a zipped Office file unpack to."
     )
     max_archive_entries: int = Field(default=10_000, gt=0, description="Most parts of a zipped Office file.")
+    document_isolation: Literal["process", "none"] = Field(
+        default="process", description="Where untrusted files are parsed: each in a child process, or in this one."
+    )
+    max_parser_bytes: int = Field(
+        default=1536 * MIB, gt=0, description="Most memory of the process that parses one document (Linux)."
+    )
     document_password: SecretStr | None = Field(
         default=None, description="Password for documents that are protected by one."
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from local_retab.documents.anchors import Anchor
 from local_retab.documents.layout import WordBox
+from local_retab.documents.selection import PageSelection
+from local_retab.errors import RequestError
 from local_retab.wire import FileRef, MIMEData
 
 if TYPE_CHECKING:
@@ -26,13 +28,21 @@ def content_id(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A loaded document: its bytes, and what they are. ``mime_type`` is that of the bytes, not of the name."""
+    """A loaded document: its bytes, and what they are. ``mime_type`` is that of the bytes, not of the name.
+
+    ``selection`` is which of its pages are read; None is all of them.
+    """
 
     id: str
     filename: str
     mime_type: str
     kind: Kind
     data: bytes = field(repr=False)
+    selection: PageSelection | None = None
+
+    def wants(self, number: int) -> bool:
+        """Whether page ``number``, from 1, is one that is asked for."""
+        return self.selection is None or number in self.selection
 
     @property
     def ref(self) -> FileRef:
@@ -43,6 +53,14 @@ class Document:
         """The document as it travels: its filename and its bytes in a base64 data URL."""
         payload = base64.b64encode(self.data).decode("ascii")
         return MIMEData(filename=self.filename, url=f"data:{self.mime_type};base64,{payload}")
+
+
+def nothing_selected(document: Document, count: int) -> RequestError:
+    """The error for a selection that has none of the document's ``count`` pages."""
+    return RequestError(
+        f"pages: '{document.selection}' selects none of the {count:,} pages of {document.filename!r}.",
+        details={"field": "pages"},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import NoReturn
 from local_retab.documents.anchors import Anchor
 from local_retab.documents.clock import ReadingClock
 from local_retab.documents.delimited import lay_out_records
-from local_retab.documents.document import Document, Page
+from local_retab.documents.document import Document, Page, nothing_selected
 from local_retab.errors import (
     CorruptDocumentError,
     DocumentLimitError,
@@ -39,6 +39,8 @@ def read_text(document: Document, settings: Settings, clock: ReadingClock) -> Pa
     CorruptDocumentError where the bytes break the encoding that their byte order mark names, and
     DocumentLimitError over ``max_text_chars`` or ``max_document_seconds``.
     """
+    if not document.wants(1):
+        raise nothing_selected(document, 1)
     text = decode(document).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise EmptyDocumentError(f"{document.filename!r} contains no text. Send a document with content.")

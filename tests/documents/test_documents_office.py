@@ -13,6 +13,7 @@ from pathlib import Path
 import msoffcrypto.format.ooxml
 import pytest
 import xlsxwriter
+from in_process import in_process
 from office_files import compound_file, docx_file, docx_table, edited_zip, msg_file, odf_file, part_of, pptx_file
 
 from local_retab.documents import Document, Page, load, page_count, pages
@@ -307,10 +308,10 @@ def encrypted(data: bytes, password: str) -> bytes:
 def test_a_password_opens_an_encrypted_office_file() -> None:
     data = encrypted(docx_file("Invoice A-17"), "secret")
     for password, reason in ((None, "no password is set"), ("wrong", "the password that is set does not open it")):
-        settings = Settings(document_password=password)
+        settings = in_process(document_password=password)
         with pytest.raises(EncryptedDocumentError, match=f"'a.docx' is protected by a password, and {reason}"):
             list(pages(load(data, filename="a.docx", settings=settings), dpi=72, settings=settings))
-    settings = Settings(document_password="secret")
+    settings = in_process(document_password="secret")
     for name in ("a.docx", "a"):
         (page,) = pages(load(data, filename=name, settings=settings), dpi=72, settings=settings)
         assert page.text == "Invoice A-17\n"

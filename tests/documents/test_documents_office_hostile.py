@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from in_process import in_process
 from office_files import compound_file, docx_file, edited_zip, msg_file, odf_file, part_of, pptx_file, zip_file
 
 from local_retab.documents import Page, load, pages
 from local_retab.errors import CorruptDocumentError, DocumentError, DocumentLimitError, EncryptedDocumentError
-from local_retab.settings import Settings
 
 Read = Callable[..., list[Page]]
-LIMITS = Settings(max_archive_bytes=20_000_000, max_document_seconds=20)
+LIMITS = in_process(max_archive_bytes=20_000_000, max_document_seconds=20)
 LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">
 <!ENTITY c SYSTEM "file:///etc/passwd"><!ENTITY d SYSTEM "http://127.0.0.1:9/">]>"""
 
@@ -61,7 +61,7 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
 
 def test_too_many_parts() -> None:
     parts = {f"word/{index}.bin": b"" for index in range(60)}
-    limits = Settings(max_archive_entries=50)
+    limits = in_process(max_archive_entries=50)
     with pytest.raises(DocumentLimitError, match="parts, over the limit of 50"):
         list(
             pages(load(edited_zip(docx_file("x"), parts), filename="a.docx", settings=limits), dpi=72, settings=limits)

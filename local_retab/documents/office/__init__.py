@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from local_retab.documents.clock import ReadingClock
-from local_retab.documents.document import Document, Page
+from local_retab.documents.document import Document, Page, nothing_selected
 from local_retab.documents.office.page import PageText
 from local_retab.documents.office.protection import decrypted
 from local_retab.documents.text import refuse_to_draw
@@ -55,9 +55,12 @@ def pages(document: Document, *, settings: Settings, clock: ReadingClock) -> Ite
     DocumentLimitError for pages, characters, unpacked bytes or seconds, and UnsupportedDocumentError where the
     extra is not installed.
     """
-    characters = 0
+    characters = number = selected = 0
     for number, page in enumerate(_read(document, settings, clock), 1):
-        if number > settings.max_pages:
+        if not document.wants(number):
+            continue
+        selected += 1
+        if selected > settings.max_pages:
             raise DocumentLimitError(
                 f"{document.filename!r} has more than {settings.max_pages:,} pages, slides or sheets. Split it, or"
                 " raise LOCAL_RETAB_MAX_PAGES."
@@ -71,6 +74,8 @@ def pages(document: Document, *, settings: Settings, clock: ReadingClock) -> Ite
                 f" {number} pages, slides or sheets. Split it, or raise LOCAL_RETAB_MAX_TEXT_CHARS."
             )
         yield Page(number, 0.0, 0.0, (), page.text, lambda: refuse_to_draw(document), tuple(page.anchors))
+    if not selected and number:
+        raise nothing_selected(document, number)
     if not characters:
         raise EmptyDocumentError(
             f"{document.filename!r} contains no text. Send a document with content; if it holds pictures, export it"
