@@ -14,6 +14,7 @@
     │   ├── EncryptedDocumentError      422  needs a password
     │   ├── EmptyDocumentError          422  no bytes, no pages, or no content
     │   ├── DocumentLimitError          413  over a limit of Settings (bytes, pages, pixels, seconds)
+    │   ├── DocumentParserError         422  the process that parsed the document ended or broke its protocol
     │   ├── NoTextError                 422  pages without text for a model that cannot see
     │   └── RemoteFetchDisabledError    422  a remote URL; nothing is fetched
     ├── SchemaError                     422  the schema cannot be used
@@ -124,6 +125,12 @@ class DocumentLimitError(DocumentError):
 
     code = "DOCUMENT_LIMIT_EXCEEDED"
     http_status = 413
+
+
+class DocumentParserError(DocumentError):
+    """The process that parsed the document ended: a crash in a native library, or out of its memory limit."""
+
+    code = "DOCUMENT_PARSER_FAILED"
 
 
 class NoTextError(DocumentError):

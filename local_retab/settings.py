@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 
@@ -37,6 +37,19 @@ class Settings(BaseModel):
     max_page_pixels: int = Field(default=40_000_000, gt=0, description="Most pixels of one rendered or decoded page.")
     max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
     max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
+    max_archive_bytes: int = Field(
+        default=256 * MIB, gt=0, description="Most bytes that the parts of a zipped Office file unpack to."
+    )
+    max_archive_entries: int = Field(default=10_000, gt=0, description="Most parts of a zipped Office file.")
+    document_isolation: Literal["process", "none"] = Field(
+        default="process", description="Where untrusted files are parsed: each in a child process, or in this one."
+    )
+    max_parser_bytes: int = Field(
+        default=1536 * MIB, gt=0, description="Most memory of the process that parses one document (Linux)."
+    )
+    document_password: SecretStr | None = Field(
+        default=None, description="Password for documents that are protected by one."
+    )
 
     ocr: Literal["auto", "always", "never"] = Field(
         default="auto", description="Read pages from their pixels: where their text cannot be used, always, or never."

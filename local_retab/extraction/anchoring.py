@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from local_retab.documents import Document, Page
     from local_retab.wire import DocumentType
 
+_SEPARATED = {"text/csv", "text/tab-separated-values"}
+_OFFICE: dict[str, DocumentType] = {
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.ms-excel": "xlsx",
+    "application/vnd.oasis.opendocument.spreadsheet": "xlsx",
+}
+"""What is none of the wire's types is read as text."""
 _DECIMALS = 6
 _LEAST = 10**-_DECIMALS
 
@@ -37,7 +45,9 @@ def document_type(document: Document) -> DocumentType:
         case "pdf" | "image":
             return document.kind
         case "text":
-            return "txt"
+            return "csv" if document.mime_type in _SEPARATED else "txt"
+        case "office":
+            return _OFFICE.get(document.mime_type, "txt")
 
 
 def _tree(value: JsonValue, path: tuple[str | int, ...], found: dict[tuple[str | int, ...], Any]) -> Any:

@@ -49,7 +49,7 @@ def choose_sight(document: Document, parameters: ExtractionParameters, settings:
     look at. Raises ModalityError when images are asked for and cannot be seen.
     """
     modality = parameters.modality or settings.modality
-    drawable = document.kind != "text"
+    drawable = document.drawable
     if modality == "text":
         return Sight(images=False, text=True)
     if modality == "auto":
