@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class FreeConstraint:
     """Stands in for ``Constraint``; closing its value adds nothing."""
@@ -13,6 +16,9 @@ class FreeConstraint:
 
     def allows(self, token: int) -> bool:
         return True
+
+    def allowed(self, size: int) -> NDArray[np.bool_]:
+        return np.ones(size, dtype=np.bool_)
 
     def consume(self, tokens: Sequence[int]) -> None:
         pass

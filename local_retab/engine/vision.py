@@ -21,6 +21,7 @@ from llama_cpp import mtmd_cpp
 
 from local_retab.engine.backend import Embeddings
 from local_retab.engine.images import ImageChunk, Pixels, chunk_key
+from local_retab.engine.img_break import repair
 from local_retab.engine.llama_log import clear_log, keep_log, last_log
 from local_retab.errors import EngineError, ModelLoadError
 
@@ -163,6 +164,7 @@ class Projector:
             self._drop_prepared()
         output = mtmd_cpp.mtmd_get_output_embd(self._context)
         values = np.ctypeslib.as_array(output, shape=(chunk.tokens, self._width)).copy()
+        repair(values, self._path)
         self._keep(chunk.key, values)
         return Embeddings(values, fresh=True)
 

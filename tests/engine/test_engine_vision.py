@@ -11,6 +11,7 @@ import pytest
 from tiny_vision_models import FAMILIES, make_pair
 
 from local_retab.engine.images import ImageChunk, Pixels
+from local_retab.engine.img_break import repair
 from local_retab.engine.llama import LlamaBackend
 from local_retab.engine.vision import DEFAULT_LIMITS, VisionLimits
 from local_retab.errors import EngineError, ModelLoadError
@@ -163,6 +164,27 @@ def test_an_error_of_whoever_asks_to_stop_is_not_swallowed(folder: Path) -> None
         with pytest.raises(KeyError, match="broken"):
             backend.encode(chunk, broken)
         assert backend.encode(chunk, never) is not None
+
+
+def test_break_rows_that_llama_cpp_leaves_undefined_are_set_right(folder: Path) -> None:
+    path = folder / "mmproj-pixtral.gguf"
+    with loaded(folder) as backend:
+        [chunk] = chunks(backend, noise(1))
+        embeddings = backend.encode(chunk, never)
+    assert embeddings is not None
+    clean = embeddings.values
+    breaks = np.flatnonzero((clean == clean[19]).all(axis=1))
+    assert breaks.tolist() == list(range(19, 499, 20))
+    for rows in (breaks, breaks[3:5]):
+        dirty = clean.copy()
+        dirty[rows, 7:] = np.nan
+        repair(dirty, path)
+        assert np.array_equal(dirty, clean)
+    damaged = np.full_like(clean, np.nan)
+    with pytest.raises(EngineError, match="computed NaN"):
+        repair(damaged, path)
+    with pytest.raises(EngineError, match="computed NaN"):
+        repair(damaged[:2], folder / "mmproj-qwen3vl.gguf")
 
 
 def test_tiles_of_one_image_have_keys_of_their_own(folder: Path) -> None:

@@ -32,7 +32,7 @@ def sequence(backend: ScriptedBackend, *parts: str | ImagePart, limits: Limits =
     prompt = [PromptPart(part, trusted=True) if isinstance(part, str) else part for part in (*parts, ANSWER)]
     tokens = tokenize_prompt(backend, prompt)
     constraint = Constraint.compile(GRAMMAR, backend.grammar_tokenizer())
-    return Sequence(tokens.tokens, constraint, limits, tokens.images)
+    return Sequence(tokens.tokens, constraint, limits, images=tokens.images)
 
 
 def run(scheduler: Scheduler) -> None:
@@ -96,7 +96,9 @@ def test_a_prompt_may_end_with_an_image() -> None:
     scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=3)
     tokens = tokenize_prompt(backend, [PromptPart(ANSWER, trusted=True), image()])
     assert tokens.tokens.pop() == ord("]")
-    item = Sequence(tokens.tokens, Constraint.compile(GRAMMAR, backend.grammar_tokenizer()), LIMITS, tokens.images)
+    item = Sequence(
+        tokens.tokens, Constraint.compile(GRAMMAR, backend.grammar_tokenizer()), LIMITS, images=tokens.images
+    )
     scheduler.add(item)
     scheduler.step()
     while item.computed < len(tokens.tokens) and not scheduler.idle:
