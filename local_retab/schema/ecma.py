@@ -30,7 +30,8 @@ _CODE = re.compile(r"c([A-Za-z])|x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\}|u([0-
 _LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _PROPERTY = re.compile(r"[pP]\{[^}]*\}")
 _QUANTIFIER = re.compile(r"\{\d+(,\d*)?\}")
-_AS_THEY_ARE = re.compile(r"[1-9]\d*|k<[^>]*>|[AzZ]")  # back references, and anchors of other dialects
+_AS_THEY_ARE = re.compile(r"[1-9]\d*|[AzZ]")  # back references, and anchors of other dialects
+_NAMED_REFERENCE = re.compile(r"k<(\w+)>")
 _FOREIGN = re.compile(r"(?<!\\)(?:\\\\)*(?:\\(?![cdDwWsSbBtnrvfxukpP0-9])[A-Za-z]|\(\?(?:[a-zA-Z]+\)|P))")
 _META = frozenset("\\.+*?()|[]{}^$#&-~/")
 
@@ -75,6 +76,9 @@ class _Reader:
         if char in "bB":
             self.at += 1
             return "\\x08" if inside else self.boundary.replace("b", char)
+        if not inside and (found := _NAMED_REFERENCE.match(self.pattern, self.at)):
+            self.at = found.end()
+            return f"(?P={found[1]})"
         for known in (_PROPERTY, *(() if inside else (_AS_THEY_ARE,))):
             if found := known.match(self.pattern, self.at):
                 self.at = found.end()

@@ -34,9 +34,7 @@ def pattern_properties(
                 yield from validator.descend(item, child, path=key, schema_path=pattern)
 
 
-def additional_properties(
-    validator: Any, child: Any, value: Any, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
+def additional_properties(validator: Any, child: Any, value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
     """``additionalProperties``"""
     if not isinstance(value, dict):
         return
@@ -45,9 +43,7 @@ def additional_properties(
     yield from _unexpected(validator, child, value, others)
 
 
-def unevaluated_properties(
-    validator: Any, child: Any, value: Any, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
+def unevaluated_properties(validator: Any, child: Any, value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
     """``unevaluatedProperties``"""
     if not isinstance(value, dict):
         return

@@ -174,7 +174,7 @@ class Nodes:
         keys = {key: False if node is None else node.schema for key, node in patterns.items()}
         plain: dict[str, Any] = {key: value is not False for key, value in keys.items()}
         if _touches(schema["properties"], patterns) or _refused({"type": "object", "patternProperties": plain}):
-            schema["additionalProperties"] = True
+            schema["additionalProperties"] = _any_of([*patterns.values(), additional])
             for pointers in merged.patterns.values():
                 at = pointers[0].rpartition("/patternProperties/")[0]
                 reason = "the patterns overlap the properties or each other"
@@ -250,6 +250,15 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     outer = {"description": schema["description"]} if "description" in schema else {}
     return {"anyOf": [*inner.get("anyOf", [inner]), {"type": "null"}], **outer}
+
+
+def _any_of(nodes: list[Built | None]) -> Any:
+    """The union of nodes, as a key may be under any of them; False when no value is under one."""
+    known = [node.schema for node in nodes if node is not None]
+    different = [schema for index, schema in enumerate(known) if schema not in known[:index]]
+    if not different or {} in different:
+        return bool(different)
+    return different[0] if len(different) == 1 else {"anyOf": different}
 
 
 def _refused(schema: dict[str, Any]) -> str | None:
