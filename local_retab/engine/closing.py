@@ -2,9 +2,9 @@
 
 A greedy walk over bytes: whatever the grammar forces is taken, and where there is a choice the byte that leads out
 soonest comes first. Outside strings that is the end of the container, then null, then the emptiest other value.
-Inside a string it is the quotation mark, then letters, digits and punctuation in turn, which also walks through
-patterns: an address needs its @, a duration its unit. A byte is tried as its own token, which byte-level
-vocabularies have for every byte.
+Inside a string it is the quotation mark; then the end of a filler, a value of each common format, as the cut may be
+anywhere in it; then letters, digits and punctuation in turn, which also walks through patterns. A byte is tried as
+its own token, which byte-level vocabularies have for every byte.
 """
 
 from __future__ import annotations
@@ -25,6 +25,21 @@ _LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, st
 _JOINTS = b"@.:-/_ " + bytes(sorted(set(string.punctuation.encode()) - set(b'@.:-/_"\\')))
 # The rest of a character that was cut; a backslash last, as it has to be followed by something.
 _OTHERS = bytes(range(0x80, 0x100)) + b"\\"
+
+_FILLERS = (
+    b"2000-01-01T00:00:00Z",
+    b"2000-01-01 00:00:00",
+    b"00:00:00+00:00",
+    b"P1DT1H",
+    b"a@a.aa",
+    b"https://www.aa.aa/a/0/a/0/a",
+    b"a.aa:0",
+    b"192.168.0.1",
+    b"::1",
+    b"00000000-0000-0000-0000-000000000000",
+    b"1.0.0",
+    b"/a",
+)
 
 
 class _Text:
@@ -85,6 +100,8 @@ class Closer:
             tokens: list[int] = tokenizer.tokenize_bytes(bytes([byte]))
             if len(tokens) == 1 and tokenizer.decode_bytes(tokens) == bytes([byte]):
                 self._token_of[byte] = tokens[0]
+        ends = {filler[start:] + b'"' for filler in _FILLERS for start in range(len(filler))}
+        self._ends = sorted((end for end in ends if self._token_of.keys() >= set(end)), key=lambda end: (len(end), end))
 
     def close(self, constraint: Constraint, begun: bytes) -> bytes | None:
         """Bytes that complete the value that ``begun`` begins, consumed in ``constraint``.
@@ -92,6 +109,7 @@ class Closer:
         None when no way out was found.
         """
         text, out = _Text(), bytearray()
+        filled = False  # whether fillers were tried on the string that is open
         text.add(begun)
         while len(out) < MAX_BYTES:
             if constraint.finished or constraint.accepting:
@@ -99,12 +117,21 @@ class Closer:
             step = constraint.forced_bytes()
             if not step or any(byte not in self._token_of for byte in step):
                 step = self._best(constraint, text)
+                if text.in_string and not filled and step != b'"':
+                    step = self._filler(constraint) or step
+                    filled = True
             if not step:
                 return None
             constraint.consume([self._token_of[byte] for byte in step])
             text.add(step)
+            filled = filled and text.in_string
             out += step
         return None
+
+    def _filler(self, constraint: Constraint) -> bytes:
+        """The shortest end of a filler with which the string can be complete."""
+        tokens = ((end, [self._token_of[byte] for byte in end]) for end in self._ends)
+        return next((end for end, spelt in tokens if constraint.allows_all(spelt)), b"")
 
     def _best(self, constraint: Constraint, text: _Text) -> bytes:
         for byte in text.preference():
