@@ -9,6 +9,7 @@ its own token, which byte-level vocabularies have for every byte.
 
 from __future__ import annotations
 
+import random
 import string
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from local_retab.engine.constraint import Constraint
 
 MAX_BYTES = 20_000
+ATTEMPTS = 9
 
 _OUTSIDE = b'}],n"[{0-ft123456789.:eE+ulsar '
 _LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, string.digits, string.ascii_uppercase))
@@ -106,17 +108,27 @@ class Closer:
     def close(self, constraint: Constraint, begun: bytes) -> bytes | None:
         """Bytes that complete the value that ``begun`` begins, consumed in ``constraint``.
 
-        None when no way out was found.
+        None when no way out was found. Where the best bytes lead round in circles, as in a schema that recurs, the
+        walk is repeated a few times with another order of the bytes that do not lead out.
         """
+        for attempt in range(ATTEMPTS):
+            limit = MAX_BYTES if attempt == 0 else MAX_BYTES // 50
+            ending = self._walk(constraint.copy(), begun, limit, random.Random(attempt) if attempt else None)
+            if ending is not None:
+                constraint.consume([self._token_of[byte] for byte in ending])
+                return ending
+        return None
+
+    def _walk(self, constraint: Constraint, begun: bytes, limit: int, order: random.Random | None) -> bytes | None:
         text, out = _Text(), bytearray()
         filled = False  # whether fillers were tried on the string that is open
         text.add(begun)
-        while len(out) < MAX_BYTES:
+        while len(out) < limit:
             if constraint.finished or constraint.accepting:
                 return bytes(out)
             step = constraint.forced_bytes()
             if not step or any(byte not in self._token_of for byte in step):
-                step = self._best(constraint, text)
+                step = self._best(constraint, text, order)
                 if text.in_string and not filled and step != b'"':
                     step = self._filler(constraint) or step
                     filled = True
@@ -133,8 +145,12 @@ class Closer:
         tokens = ((end, [self._token_of[byte] for byte in end]) for end in self._ends)
         return next((end for end, spelt in tokens if constraint.allows_all(spelt)), b"")
 
-    def _best(self, constraint: Constraint, text: _Text) -> bytes:
-        for byte in text.preference():
+    def _best(self, constraint: Constraint, text: _Text, order: random.Random | None) -> bytes:
+        preference = list(text.preference())
+        if order is not None:
+            out = 1 if text.in_string else 2  # the quotation mark; the brackets
+            preference = [*preference[:out], *order.sample(preference[out:], len(preference) - out)]
+        for byte in preference:
             if byte in self._token_of and constraint.allows(self._token_of[byte]):
                 return bytes([byte])
         return b""
