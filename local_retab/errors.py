@@ -19,6 +19,7 @@
     │   └── RemoteFetchDisabledError    422  a remote URL; nothing is fetched
     ├── SchemaError                     422  the schema cannot be used
     │   ├── InvalidSchemaError          422  not a JSON Schema
+    │   │   └── UnsatisfiableSchemaError 422  no value is under it
     │   └── UnsupportedSchemaError      422  keywords that can be neither decoded under nor validated
     ├── ModelError                      422  the weights cannot be used
     │   ├── ModelNotFoundError          404  not installed, or not in the catalogue
@@ -155,6 +156,10 @@ class SchemaError(LocalRetabError):
 
 class InvalidSchemaError(SchemaError):
     """Not a JSON Schema, or not readable as one."""
+
+
+class UnsatisfiableSchemaError(InvalidSchemaError):
+    """The keywords contradict each other: no value is under the schema."""
 
 
 class UnsupportedSchemaError(SchemaError):

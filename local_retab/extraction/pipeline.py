@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
-from local_retab.errors import OutputValidationError
+from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
@@ -78,7 +79,7 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
     prompt = write_prompt(task, engine, sight, pages)
     answer = _Answer(task)
     while answer.wanted:
-        with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
+        with task.stop.watch(engine.submit(answer.corrected(prompt), answer.plan.grammar, answer.limits)) as generation:
             yield from answer.stream(generation)
     yield answer.extraction(pages)
 
@@ -111,6 +112,7 @@ class _Answer:
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self.plan = task.plan
         self._value: JsonValue = None
         self._problem: OutputValidationError | None = None
         self._cut_at: str | None = None
@@ -135,14 +137,14 @@ class _Answer:
 
         Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
         """
-        machine = PartialJson(self._task.plan.shape)
+        machine = PartialJson(self.plan.shape)
         shown = False
         try:
             for output in self._snapshots(generation, machine):
                 shown = True
                 yield self._chunk(output)
             self._value = machine.flush()
-            self._task.plan.validate(self._value)
+            self.plan.validate(self._value)
         except PartialJsonError as error:
             problem = OutputValidationError(
                 f"The answer is not a usable JSON value at {machine.path() or 'its start'}: {error}.",
@@ -167,15 +169,19 @@ class _Answer:
                 self._cut_at = machine.path()
             changed = machine.feed(event.data) or changed
             # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
-            due = changed and not self._task.plan.deferred and time.monotonic() - shown_at >= pause
+            due = changed and not self.plan.deferred and time.monotonic() - shown_at >= pause
             if due and not isinstance(output := machine.snapshot(), Missing):
                 shown_at, changed = time.monotonic(), False
                 yield output
 
     def _refuse(self, problem: OutputValidationError, *, shown: bool) -> None:
         """Ask for another attempt, or give up. What was shown cannot be taken back, so it is not tried again."""
-        if shown or len(self._statistics) >= self._task.settings.max_validation_retries:
+        settings = self._task.settings
+        if shown or len(self._statistics) >= settings.max_validation_retries:
             raise problem
+        if len(self._statistics) == settings.max_validation_retries - 1:  # the last attempt may write all that is valid
+            with suppress(SchemaError):  # written as wide, a schema may be too large
+                self.plan = self.plan.widened(settings=settings)
         self._problem = problem
 
     def extraction(self, pages: Sequence[Page]) -> Extraction:

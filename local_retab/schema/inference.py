@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from local_retab.errors import InvalidSchemaError, UnsupportedSchemaError
+from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import unescape
 from local_retab.schema.hidden import Hidden, HiddenFields
@@ -50,10 +50,10 @@ class Inference:
         self._work = 0
 
     def build(self) -> tuple[dict[str, Any], Shape]:
-        """The inference schema and its shape. Raises InvalidSchemaError when no value is under the schema."""
-        root = self.node(("",), ambiguous=False, lead=self._hidden.leading("root", ("",)))
+        """The inference schema and its shape. Raises UnsatisfiableSchemaError when no value is under the schema."""
+        root = self.node(("",), ambiguous=self._reader.wide, lead=self._hidden.leading("root", ("",)))
         if root is None:
-            raise InvalidSchemaError(
+            raise UnsatisfiableSchemaError(
                 "No value can satisfy the schema: its keywords contradict each other. Remove one of them."
             )
         definitions: dict[str, Any] = {}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from local_retab.errors import UnsupportedSchemaError
+from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
 from local_retab.schema.conjunction import Conjunctions
 from local_retab.schema.deferred import Deferred
 from local_retab.schema.dialect import dialect_of
 from local_retab.schema.disjoint import settle
 from local_retab.schema.grammar import compile_grammar
 from local_retab.schema.inference import Inference
-from local_retab.schema.patterns import python_pattern, searcher
+from local_retab.schema.patterns import searcher
 from local_retab.schema.references import References
 from local_retab.schema.shape import Shape, project
 from local_retab.schema.template import render_template
@@ -31,6 +31,14 @@ class SchemaPlan:
     system_prompt: str | None
     shape: Shape
     deferred: tuple[Deferred, ...]  # held by validation only
+    wide: bool = False  # every value of the caller's schema can be written, not only those its author will have meant
+
+    def widened(self, *, settings: Settings) -> SchemaPlan:
+        """The plan for another attempt: the same template, and a grammar that leaves out no value of the schema."""
+        if self.wide:
+            return self
+        wide = _plan(self.original, settings=settings, wide=True)
+        return replace(wide, template=self.template)
 
     def to_caller(self, value: Any) -> Any:
         """A value under the inference schema without hidden properties, and without nulls that stand for absence."""
@@ -47,10 +55,17 @@ def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
     Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
     under nor validated.
     """
+    try:
+        return _plan(schema, settings=settings, wide=False)
+    except UnsatisfiableSchemaError:
+        return _plan(schema, settings=settings, wide=True)
+
+
+def _plan(schema: dict[str, Any], *, settings: Settings, wide: bool) -> SchemaPlan:
     dialect = dialect_of(schema)
     references = References(schema, dialect)
     _check_patterns(references)
-    reader = Conjunctions(references, dialect)
+    reader = Conjunctions(references, dialect, wide=wide)
     inference, shape = Inference(reader, max_string_chars=settings.max_string_chars).build()
     grammar = compile_grammar(inference)
     settle(reader)
@@ -63,6 +78,7 @@ def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
         system_prompt=prompt if isinstance(prompt, str) and prompt.strip() else None,
         shape=shape,
         deferred=tuple(reader.deferred.values()),
+        wide=wide,
     )
 
 
@@ -74,7 +90,7 @@ def _check_patterns(references: References) -> None:
         if not isinstance(schema, dict):
             continue
         unread = [("pattern", text) for text in [schema.get("pattern")] if text is not None and not searcher(text)]
-        unread += [("patternProperties", k) for k in schema.get("patternProperties", ()) if not python_pattern(k)]
+        unread += [("patternProperties", k) for k in schema.get("patternProperties", ()) if not searcher(k)]
         for keyword, pattern in unread:
             reason = f"{pattern[:100]!r} is not a regular expression that can be checked"
             problems.append({"path": pointer, "keyword": keyword, "reason": reason})
