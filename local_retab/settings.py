@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 
@@ -16,12 +16,22 @@ PREFIX = "LOCAL_RETAB_"
 MIB = 1024 * 1024
 
 
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: [name.strip() for name in value.split(",")] if isinstance(value, str) else value),
+]
+"""Several names; in an environment variable separated by commas."""
+
+
 class Settings(BaseModel):
     """Every limit and choice. Each field is also an environment variable: ``LOCAL_RETAB_`` and its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(default_factory=lambda: user_cache_path("local-retab"), description="Where models are kept.")
+    home: Path = Field(
+        default_factory=lambda: user_cache_path("local-retab"),
+        description="Where models, records and files are kept.",
+    )
     model_micro: str | None = Field(
         default=None, description="The model that retab-micro means; unset: the best installed."
     )
@@ -93,6 +103,22 @@ class Settings(BaseModel):
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU, -1 all; unset: all when llama.cpp has a GPU."
     )
+
+    keep: Literal["all", "none"] = Field(
+        default="all", description="What is kept of requests: all (records, documents, cached results), or none."
+    )
+    keep_days: float | None = Field(default=None, gt=0, description="Days after which what is kept is deleted.")
+    max_cache_bytes: int = Field(default=256 * MIB, ge=0, description="Size of the result cache; 0 turns it off.")
+
+    api_key: SecretStr | None = Field(default=None, description="The key that the server asks for; unset: any.")
+    allowed_hosts: Names = Field(default=(), description="Further Host headers that the server answers to.")
+    cors_origins: Names = Field(default=(), description="Web origins that may call the server.")
+    isolate: bool = Field(default=True, description="Whether the server runs the engine in a process of its own.")
+    max_body_bytes: int = Field(default=96 * MIB, gt=0, description="Largest body of a request to the server.")
+    max_requests: int = Field(default=64, gt=0, description="Most extractions under way in the server, waiting or not.")
+    max_queued_requests: int = Field(default=1000, gt=0, description="Most background requests that wait.")
+    heartbeat_seconds: float = Field(default=10.0, gt=0, description="A blank line in a stream after so long a pause.")
+    link_seconds: float = Field(default=3600.0, gt=0, description="How long upload and download links are good for.")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

@@ -86,7 +86,6 @@ class TestRequestFields:
         ("field", "value"),
         [
             ("n_consensus", 3),
-            ("background", True),
             ("chunking_keys", {"lines": "id"}),
             ("deep_extraction", True),
             ("sources", {"mode": "cited"}),
