@@ -39,6 +39,8 @@ def good(name: str) -> tuple[str, Any]:
             return text, value
     if allowed == {str}:
         return "a name", "a name"
+    if allowed == {SecretStr}:
+        return "a secret", SecretStr("a secret")
     other = next(value for value in allowed if value != Settings.model_fields[name].default)
     return str(other), other
 
