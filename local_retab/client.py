@@ -172,7 +172,7 @@ def request(
 
     ``document``: a path, bytes, a binary file, a PIL image, a data URL, MIMEData, or a stored file (File or FileRef).
     ``json_schema``: a dict, JSON text, a path, a pydantic model, a dataclass, or a TypedDict. Beside the hosted fields:
-    ``modality`` and the image tokens of a page, which default to the settings, and which ``pages`` are read (``1-3,7``).
+    ``modality`` and the image tokens of a page, which default to the settings, and ``pages`` to read (``1-3,7``).
     """
     fields = dict(locals())
     return Request(fields.pop("document"), fields.pop("json_schema"), fields)
