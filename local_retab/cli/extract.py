@@ -60,6 +60,7 @@ def extract(
     image_tokens: Annotated[
         int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
     ] = None,
+    pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
     whole: Annotated[
@@ -92,7 +93,7 @@ def extract(
                 settings,
                 _source(file, filename, settings),
                 schema,
-                _Request(model, instructions, DEFAULT_DPI if dpi is None else dpi, modality, image_tokens),
+                _Request(model, instructions, DEFAULT_DPI if dpi is None else dpi, modality, image_tokens, pages),
                 view=view,
                 announce=verbose,
                 lines=out if ndjson else None,
@@ -120,6 +121,7 @@ class _Request:
     image_resolution_dpi: int
     modality: str | None
     image_max_tokens: int | None
+    pages: str | None
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:
