@@ -71,6 +71,7 @@ class TestRequestFields:
         "image_resolution_dpi": 192,
         "chunking_keys": None,
     }
+    ADDED: ClassVar[dict[str, None]] = dict.fromkeys(("modality", "image_min_tokens", "image_max_tokens", "pages"))
 
     @pytest.mark.parametrize("owner", [Extractions, AsyncExtractions])
     @pytest.mark.parametrize("method", ["create", "create_stream"])
@@ -78,7 +79,7 @@ class TestRequestFields:
         function = getattr(owner, method)
         parameters = dict(inspect.signature(function).parameters)
         parameters.pop("self")
-        assert {name: parameter.default for name, parameter in parameters.items()} == self.HOSTED
+        assert {name: parameter.default for name, parameter in parameters.items()} == self.HOSTED | self.ADDED
         assert function.__doc__
         assert inspect.iscoroutinefunction(inspect.unwrap(function)) is (owner is AsyncExtractions)
 

@@ -220,7 +220,18 @@ def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def page_message(**changes: object) -> dict[str, object]:
-    return {"page": {"number": 1, "width": 1, "height": 1, "words": [], "text": "x", "anchors": [], **changes}}
+    return {
+        "page": {
+            "number": 1,
+            "width": 1,
+            "height": 1,
+            "words": [],
+            "text": "x",
+            "pictures": [],
+            "anchors": [],
+            **changes,
+        }
+    }
 
 
 def test_a_worker_that_dies_is_a_typed_error(
