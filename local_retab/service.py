@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
 
-UNAVAILABLE = ("background", "chunking_keys", "deep_extraction", "sources")
+UNAVAILABLE = ("background", "chunking_keys", "deep_extraction")
 
 
 class ExtractionService:
@@ -114,6 +114,8 @@ def refuse_unavailable(parameters: ExtractionParameters) -> None:
     asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
     if parameters.n_consensus > 1:
         asked.append("n_consensus")
+    if parameters.sources is not None and parameters.sources.mode == "cited":
+        asked.append("sources.mode=cited")
     if asked:
         raise FeatureNotAvailableError(
             f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",

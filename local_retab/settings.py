@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,6 +37,12 @@ class Settings(BaseModel):
     max_page_pixels: int = Field(default=40_000_000, gt=0, description="Most pixels of one rendered or decoded page.")
     max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
     max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
+
+    ocr: Literal["auto", "always", "never"] = Field(
+        default="auto", description="Read pages from their pixels: where their text cannot be used, always, or never."
+    )
+    max_ocr_seconds: float = Field(default=600.0, gt=0, description="Longest time to read one document by OCR.")
+    ocr_cache_bytes: int = Field(default=64 * MIB, ge=0, description="OCR results kept on disk; 0: none.")
 
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")

@@ -16,6 +16,7 @@ DEFAULT_DPI = 192
 MIN_DPI, MAX_DPI = 96, 300
 MAX_CONSENSUS = 16
 
+DocumentType = Literal["pdf", "image", "csv", "xlsx", "docx", "txt"]
 Status = Literal["pending", "queued", "in_progress", "completed", "failed", "cancelled"]
 
 
@@ -123,6 +124,19 @@ class ExtractionNotice(_Response):
     message: str
 
 
+class ExtractionSources(_Response):
+    """Where each value of the output stands in the document.
+
+    An addition to the hosted contract, which has these fields in the answer of ``GET .../sources``. ``sources``
+    mirrors the output, each leaf ``{"value", "source"}``; ``evidence`` has the status of each leaf by its dotted path.
+    """
+
+    mode: Literal["located", "cited"]
+    document_type: DocumentType
+    sources: JsonValue
+    evidence: dict[str, Any]
+
+
 class ExtractionChunk(_Response):
     """One snapshot: the latest partial output in full, never less than the snapshot before showed."""
 
@@ -146,6 +160,7 @@ class Extraction(ExtractionChunk):
     metadata: dict[str, str] | None = None
     usage: Usage | None = Field(default_factory=Usage)
     notices: list[ExtractionNotice] = Field(default_factory=list)
+    sources: ExtractionSources | None = None
 
 
 def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Accuracy on documents with known answers, by each set's own scoring rules."""
+"""Accuracy on documents with known answers, by each set's own scoring rules; sets are never pooled."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import jsonschema
 import typer
+from evaluation_sets import SETS, Item, load_items
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from scoring import Outcome, score_retab_field
+from scoring import Outcome, Score
 
-from local_retab import Extraction, Retab, Settings
+from local_retab import Extraction, LocalRetabError, Retab, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = "qwen2.5-coder-1.5b-instruct"
@@ -26,127 +27,148 @@ app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 
 @app.callback()
 def main() -> None:
-    """Accuracy on documents with known answers, by each set's own scoring rules."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One document with its answer."""
-
-    id: str
-    document: Path
-    schema: dict[str, Any]
-    gold: dict[str, Any]
+    """Accuracy on documents with known answers, by each set's own scoring rules; sets are never pooled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one document."""
+    """What became of one document. ``problem`` says why there is no output."""
 
     item: Item
-    output: dict[str, Any]
+    output: Any
+    problem: str
     valid: bool
     seconds: float
     tokens: int
-    outcomes: dict[str, Outcome]
+    scores: dict[str, Score]
 
     @property
     def right(self) -> int:
-        return sum(outcome.right for outcome in self.outcomes.values())
+        return sum(score.outcome.right for score in self.scores.values())
 
 
-def run_item(client: Retab, item: Item, model: str) -> Result:
+def run_item(client: Retab, item: Item, model: str, options: dict[str, Any]) -> Result:
     started = time.perf_counter()
-    extraction: Extraction = client.extractions.create(item.document, item.schema, model=model)
-    seconds = time.perf_counter() - started
-    output = extraction.output
-    assert isinstance(output, dict)
+    output: Any = None
+    problem = ""
+    tokens = 0
+    try:
+        extraction: Extraction = client.extractions.create(item.document, item.schema, model=model, **options)
+        output = extraction.output
+        tokens = extraction.usage.output_tokens if extraction.usage else 0
+    except LocalRetabError as error:
+        problem = f"{error.code}: {error.message}"
     return Result(
         item=item,
         output=output,
+        problem=problem,
         valid=jsonschema.Draft202012Validator(item.schema).is_valid(output),
-        seconds=seconds,
-        tokens=extraction.usage.output_tokens if extraction.usage else 0,
-        outcomes={name: score_retab_field(gold, output.get(name)) for name, gold in item.gold.items()},
+        seconds=time.perf_counter() - started,
+        tokens=tokens,
+        scores=item.scores(output),
     )
+
+
+Model = Annotated[str, typer.Option(help="Model name or path of a GGUF file")]
+Data = Annotated[Path, typer.Option(help="Folder of the evaluation sets")]
+Limit = Annotated[int, typer.Option(help="Only the first documents; 0: all")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line")]
+DATA = ROOT.parent / "shared" / "eval"
+
+
+def _evaluate(name: str, *, schema: str, model: str, data: Path, limit: int, as_json: bool) -> None:
+    items = load_items(name, data, schema)
+    if not items:
+        raise typer.BadParameter(f"no such schema in {name}: {schema!r}", param_hint="--schema")
+    items = items[:limit] if limit else items
+    console = Console(stderr=True)
+    with Retab(Settings.from_environment()) as client, Progress(console=console, transient=True) as progress:
+        results = [run_item(client, item, model, {}) for item in progress.track(items, description="extracting")]
+    report(name, results, schema=schema, model=model, as_json=as_json)
 
 
 @app.command("retab_schema_quality")
 def retab_schema_quality(
     schema: Annotated[str, typer.Option(help="baseline, nullable, reasoning or enum")] = "enum",
-    model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = STARTER,
-    data: Annotated[Path, typer.Option(help="Folder of the evaluation sets")] = ROOT.parent / "shared" / "eval",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
+    model: Model = STARTER,
+    data: Data = DATA,
+    limit: Limit = 0,
+    as_json: Json = False,
 ) -> None:
     """Five one-page invoices, 12 scored fields each: the hosted API's own cookbook benchmark."""
-    folder = data / "retab_schema_quality"
-    manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    items = [
-        Item(
-            id=Path(line["document"]).stem,
-            document=folder / line["document"],
-            schema=json.loads((folder / line["schema"]).read_text()),
-            gold=json.loads((folder / line["gold"]).read_text()),
-        )
-        for line in manifest
-        if line["schema"] == f"schemas/{schema}.json"
-    ]
-    if not items:
-        raise typer.BadParameter(f"no schema {schema!r} in {folder / 'manifest.jsonl'}", param_hint="--schema")
-    report("retab_schema_quality", run(items, model), schema=schema, model=model, as_json=as_json)
+    _evaluate("retab_schema_quality", schema=schema, model=model, data=data, limit=limit, as_json=as_json)
 
 
-def run(items: list[Item], model: str) -> list[Result]:
-    console = Console(stderr=True)
-    with Retab(Settings.from_environment()) as client, Progress(console=console, transient=True) as progress:
-        return [run_item(client, item, model) for item in progress.track(items, description="extracting")]
+@app.command("sroie_dev")
+def sroie_dev(model: Model = STARTER, data: Data = DATA, limit: Limit = 0, as_json: Json = False) -> None:
+    """24 scanned receipts."""
+    _evaluate("sroie_dev", schema="", model=model, data=data, limit=limit, as_json=as_json)
+
+
+@app.command("multi_dev")
+def multi_dev(
+    part: Annotated[str, typer.Argument(help=", ".join(SETS[2:]))],
+    model: Model = STARTER,
+    data: Data = DATA,
+    limit: Limit = 0,
+    as_json: Json = False,
+) -> None:
+    """Ad-buy forms, non-disclosure agreements, text documents, nested long documents."""
+    _evaluate(part, schema="", model=model, data=data, limit=limit, as_json=as_json)
 
 
 def report(name: str, results: list[Result], *, schema: str, model: str, as_json: bool) -> None:
-    console = Console(width=140)
-    table = Table(title=f"{name}, {schema}.json, {model}")
-    table.add_column("field")
+    console = Console(width=160)
+    table = Table("document", "field", "outcome", "value", "answer", title=f"{name} {schema} {model}")
     for result in results:
-        table.add_column(result.item.id, overflow="fold")
-    for field in results[0].outcomes:
-        table.add_row(field, *(describe(result, field) for result in results))
-    table.add_section()
-    table.add_row("right", *(f"{result.right} of {len(result.outcomes)}" for result in results))
-    table.add_row("schema-valid", *("yes" if result.valid else "NO" for result in results))
-    table.add_row("seconds", *(f"{result.seconds:.1f}" for result in results))
-    table.add_row("output tokens", *(str(result.tokens) for result in results))
+        for field, score in result.scores.items():
+            if not score.outcome.right:
+                value = result.problem or (result.output.get(field) if isinstance(result.output, dict) else None)
+                table.add_row(
+                    result.item.id,
+                    field,
+                    score.outcome.value,
+                    f"{value!r}"[:90],
+                    f"{result.item.gold.get(field)!r}"[:90],
+                )
     console.print(table)
-    counts = Counter(outcome for result in results for outcome in result.outcomes.values())
+    fields = list(dict.fromkeys(field for result in results for field in result.scores))
+    if len(fields) < 30:
+        for field in fields:
+            scores = [result.scores[field] for result in results if field in result.scores]
+            console.print(
+                f"{field}: {sum(s.outcome.right for s in scores)} of {len(scores)}"
+                f" (credit {sum(s.credit for s in scores) / len(scores):.3f})"
+            )
+    counts = Counter(score.outcome for result in results for score in result.scores.values())
     right = sum(result.right for result in results)
-    total = sum(len(result.outcomes) for result in results)
-    absent = sum(gold is None for result in results for gold in result.item.gold.values())
-    console.print(f"right: {right} of {total}; all-null floor: {absent} of {total}")
+    total = sum(len(result.scores) for result in results)
+    absent = sum(
+        score.outcome in (Outcome.CORRECT_ABSENCE, Outcome.HALLUCINATION)
+        for result in results
+        for score in result.scores.values()
+    )
+    console.print(
+        f"right: {right} of {total}; all-null floor: {absent} of {total}; "
+        f"schema-valid {sum(r.valid for r in results)} of {len(results)}; "
+        f"seconds {sum(r.seconds for r in results):.0f}; tokens {sum(r.tokens for r in results)}"
+    )
     console.print(", ".join(f"{outcome.value}: {counts[outcome]}" for outcome in Outcome))
     if as_json:
-        summary = {
-            "set": name,
-            "schema": schema,
-            "model": model,
-            "right": right,
-            "scored": total,
-            "floor": absent,
-            "schema_valid": sum(result.valid for result in results),
-            "documents": len(results),
-            "outcomes": {outcome.value: counts[outcome] for outcome in Outcome},
-            "seconds": [round(result.seconds, 2) for result in results],
-            "fields": {
-                result.item.id: {field: outcome.value for field, outcome in result.outcomes.items()}
-                for result in results
-            },
-        }
-        print(json.dumps(summary))
-
-
-def describe(result: Result, field: str) -> str:
-    outcome = result.outcomes[field]
-    if outcome.right:
-        return f"{outcome.value}"
-    return f"[bold]{outcome.value}[/bold]: {result.output.get(field)!r}, not {result.item.gold[field]!r}"
+        print(
+            json.dumps(
+                {
+                    "set": name,
+                    "schema": schema,
+                    "model": model,
+                    "right": right,
+                    "scored": total,
+                    "floor": absent,
+                    "documents": len(results),
+                    "outputs": {r.item.id: r.output for r in results},
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

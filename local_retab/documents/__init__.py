@@ -4,5 +4,17 @@ from local_retab.documents.document import Document, Page
 from local_retab.documents.layout import WordBox, lay_out
 from local_retab.documents.load import DocumentSource, load
 from local_retab.documents.reading import page_count, pages
+from local_retab.documents.recognition import Recognition, is_blank
 
-__all__ = ["Document", "DocumentSource", "Page", "WordBox", "lay_out", "load", "page_count", "pages"]
+__all__ = [
+    "Document",
+    "DocumentSource",
+    "Page",
+    "Recognition",
+    "WordBox",
+    "is_blank",
+    "lay_out",
+    "load",
+    "page_count",
+    "pages",
+]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Kind = Literal["pdf", "image", "text"]
+Rectangle = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 def content_id(data: bytes) -> str:
@@ -50,7 +52,9 @@ class Page:
     ``number`` counts from 1. ``width`` and ``height`` are points (1/72 inch) as displayed; an image is taken to
     be scanned at the dpi that its pages were asked at, so there they are pixels * 72 / dpi, and they are 0 for
     plain text. ``words`` are in reading order of the file, boxes in points from the top left corner. ``text`` is
-    the words laid out in space (PDF), the content (plain text), or empty (image).
+    the words laid out in space (PDF), the content (plain text), or empty (image). ``pictures`` are the boxes
+    (left, top, right, bottom) of the raster images on a PDF page. ``read`` says that the words were read from the
+    pixels by OCR, at least some of them.
     """
 
     number: int
@@ -59,6 +63,8 @@ class Page:
     words: tuple[WordBox, ...]
     text: str
     draw: Callable[[], Image] = field(repr=False, compare=False)
+    pictures: tuple[Rectangle, ...] = ()
+    read: bool = False
 
     def render(self) -> Image:
         """The page as an upright RGB image, drawn anew by each call; usable after the iteration over the pages.

@@ -7,10 +7,11 @@ import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from local_retab.documents.clock import ReadingClock
-from local_retab.documents.document import Document, Page
+from local_retab.documents.document import Document, Page, Rectangle
 from local_retab.documents.layout import WordBox, lay_out
 from local_retab.documents.words import WordGrouper, words_in_rectangle
 from local_retab.errors import (
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 _PDFIUM = threading.RLock()
 _POINTS_PER_INCH = 72
 _CHARACTERS_PER_CHECK = 2000
-
-Rectangle = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+_MAX_FORM_DEPTH = 3
+_MAX_OBJECTS = 1000
+"""Objects of a page or form that are looked at for pictures; scans have one, or a few strips."""
 
 
 def page_count(document: Document, settings: Settings) -> int:
@@ -57,8 +58,9 @@ def pages(document: Document, *, dpi: int, settings: Settings, clock: ReadingClo
                 if characters_left < 0:
                     raise _too_much_text(document, index, settings)
                 text = lay_out(words, width, height)
+                pictures = _pictures(page)
             draw = _drawing(document, index, dpi, settings, clock)
-            yield Page(index + 1, width, height, words, text, draw)
+            yield Page(index + 1, width, height, words, text, draw, pictures=pictures)
 
 
 @contextmanager
@@ -186,6 +188,41 @@ def _displayed(page: Any) -> Callable[[float, float, float, float], Rectangle]:
             return lambda x0, y0, x1, y1: (top - y1, right - x1, top - y0, right - x0)
         case _:
             return lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0)
+
+
+def _pictures(page: Any) -> tuple[Rectangle, ...]:
+    """The boxes of raster images, and of forms that hold one, within the page as displayed."""
+    import pypdfium2.raw as pdfium
+
+    to_display = _displayed(page)
+    width, height = page.get_size()
+    edges = [ctypes.c_float() for _ in range(4)]
+    found: list[Rectangle] = []
+    for index in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
+        item = pdfium.FPDFPage_GetObject(page, index)
+        if _is_picture(item) and pdfium.FPDFPageObj_GetBounds(item, *edges):
+            left, top, right, bottom = to_display(*(edge.value for edge in edges))
+            box = (max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height))
+            if box[0] < box[2] and box[1] < box[3]:
+                found.append(box)
+    return tuple(found)
+
+
+def _is_picture(item: Any) -> bool:
+    import pypdfium2.raw as pdfium
+
+    leaves = islice(_leaves(item, _MAX_FORM_DEPTH), _MAX_OBJECTS)
+    return any(pdfium.FPDFPageObj_GetType(leaf) == pdfium.FPDF_PAGEOBJ_IMAGE for leaf in leaves)
+
+
+def _leaves(item: Any, depth: int) -> Iterator[Any]:
+    import pypdfium2.raw as pdfium
+
+    if depth and pdfium.FPDFPageObj_GetType(item) == pdfium.FPDF_PAGEOBJ_FORM:
+        for index in range(min(pdfium.FPDFFormObj_CountObjects(item), _MAX_OBJECTS)):
+            yield from _leaves(pdfium.FPDFFormObj_GetObject(item, index), depth - 1)
+    else:
+        yield item
 
 
 def _annotation_words(

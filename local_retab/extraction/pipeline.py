@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_retab.engine.sequence import Limits, PromptPart, Statistics
+from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
+from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.prompt import build_messages
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from local_retab.documents import Document
+    from local_retab.documents import Document, Page
     from local_retab.engine.engine import Engine
     from local_retab.engine.sequence import Generation
     from local_retab.schema import SchemaPlan
@@ -40,6 +41,11 @@ class Stop:
         self._wished = True
         if self._generation is not None:
             self._generation.cancel()
+
+    def check(self) -> None:
+        """Raises GenerationCancelledError after a wish to stop; for work that is not a generation."""
+        if self._wished:
+            raise cancelled_error()
 
     def watch(self, generation: Generation) -> Generation:
         """Let a wish, also an earlier one, reach ``generation``."""
@@ -64,18 +70,19 @@ class Task:
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
-    prompt = write_prompt(task, engine)
+    dpi = task.parameters.image_resolution_dpi
+    pages = read_pages(task.document, dpi=dpi, settings=task.settings, check=task.stop.check)
+    prompt = write_prompt(task, engine, pages)
     answer = _Answer(task)
     while answer.wanted:
         with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
             yield from answer.stream(generation)
-    yield answer.extraction()
+    yield answer.extraction(pages)
 
 
-def write_prompt(task: Task, engine: Engine) -> list[PromptPart]:
+def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
     """The prompt for one document, rendered with the model's own chat template."""
-    pages = read_pages(task.document, dpi=task.parameters.image_resolution_dpi, settings=task.settings)
-    messages = build_messages(task.plan, task.parameters, pages)
+    messages = build_messages(task.plan, task.parameters, [page.text for page in pages])
     info = engine.info
     return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
 
@@ -152,9 +159,10 @@ class _Answer:
             raise problem
         self._problem = problem
 
-    def extraction(self) -> Extraction:
-        """The finished extraction."""
-        parameters = self._task.parameters
+    def extraction(self, pages: Sequence[Page]) -> Extraction:
+        """The finished extraction of ``pages``."""
+        parameters, document = self._task.parameters, self._task.document
+        located = find_sources(document, pages, self._value, self._task.plan.original) if parameters.sources else None
         return Extraction(
             **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
             file=self._task.document.ref,
@@ -166,6 +174,7 @@ class _Answer:
             metadata=parameters.metadata,
             usage=self._usage(),
             notices=self._notices(),
+            sources=located,
         )
 
     def _chunk(self, output: Any) -> ExtractionChunk:

@@ -1,0 +1,170 @@
+"""Reading pixels: lines of text with their places. This module owns RapidOCR, whose weights are in its wheel.
+
+Nothing is downloaded: the engine gets the paths of the weights that are installed with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_retab.documents.lines import Quad, TextLine
+from local_retab.documents.ocr_cache import OcrCache
+from local_retab.errors import NoTextError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from local_retab.settings import Settings
+
+ENGINE = "rapidocr-3.10-ppocrv6-small-1"
+"""Part of the key of what is cached; changes whenever the same pixels may give other lines."""
+
+_WEIGHTS = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+}
+_MIN_SCORE = 0.5
+"""Mean probability of a line's characters below which it is noise."""
+_TALL = 1.5
+"""Height to width from which the engine's crops are turned a quarter to the left."""
+_JUDGES = 16
+"""Longest lines that decide whether a page is upside down; single lines are often misjudged."""
+
+# One page at a time: the engine keeps state between its steps, and it takes all cores anyway.
+_ENGINE_LOCK = threading.Lock()
+_engines: dict[int, Any] = {}
+
+
+def is_installed() -> bool:
+    """Whether the optional dependency is there."""
+    return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
+
+
+def read_lines(image: Image, *, filename: str, settings: Settings) -> tuple[TextLine, ...]:
+    """The lines of text of an RGB image, in no certain order; none for a picture without text.
+
+    Results are kept by the pixels' hash (Settings ``ocr_cache_bytes``). Raises NoTextError where the optional
+    dependency is not installed.
+    """
+    cache = OcrCache(settings.home / "cache" / "ocr", settings.ocr_cache_bytes)
+    key = hashlib.blake2b(digest_size=16)
+    key.update(f"{ENGINE} {image.size} ".encode())
+    key.update(image.tobytes())
+    found = cache.get(key.hexdigest())
+    if found is None:
+        with _ENGINE_LOCK:
+            found = _read(_engine(filename, settings.threads or -1), image)
+        cache.put(key.hexdigest(), found)
+    return found
+
+
+def _engine(filename: str, threads: int) -> Any:
+    if threads not in _engines:
+        if not is_installed():
+            raise NoTextError(
+                f"{filename}: a page has no text that can be used, and reading it from its pixels needs the OCR "
+                f"engine. Run `pip install 'local-retab[ocr]'`, or send the document's text."
+            )
+        import rapidocr
+
+        folder = Path(rapidocr.__file__).parent / "models"
+        paths = {f"{step}.model_path": str(folder / name) for step, name in _WEIGHTS.items()}
+        _engines[threads] = rapidocr.RapidOCR(
+            params={
+                **paths,
+                "Global.log_level": "critical",
+                "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            }
+        )
+        _engines[threads].return_word_box = True
+    return _engines[threads]
+
+
+def _read(engine: Any, image: Image) -> tuple[TextLine, ...]:
+    import numpy as np
+    from rapidocr.main import RapidOCRError
+    from rapidocr.utils.process_img import map_boxes_to_original
+
+    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # OpenCV's order is blue, green, red
+    scaled, record = engine.preprocess_img(pixels)
+    try:
+        crops, found = engine.detect_and_crop(scaled, record)
+        tall = [_is_tall(_quad(box)) for box in found.boxes]
+        quads = [_quad(box) for box in map_boxes_to_original(found.boxes, record, *pixels.shape[:2])]
+        crops, quads = _upright(engine, crops, quads, tall)
+        read = engine.recognize_txt(crops)
+    except RapidOCRError:  # its way to say that a step found nothing
+        return ()
+    lines: list[TextLine] = []
+    for text, score, places, corners in zip(read.txts, read.scores, read.word_results, quads, strict=True):
+        centres = _centres(text, places)
+        if text.strip() and score >= _MIN_SCORE:
+            lines.append(TextLine(text, corners, centres))
+    return tuple(lines)
+
+
+def _quad(box: Any) -> Quad:
+    first, second, third, fourth = ((float(x), float(y)) for x, y in box)
+    return first, second, third, fourth
+
+
+def _is_tall(quad: Quad) -> bool:
+    """Whether the engine has turned the crop of this box, computed as it does."""
+    first, second, third, fourth = quad
+    width = int(max(math.dist(first, second), math.dist(third, fourth)))
+    height = int(max(math.dist(first, fourth), math.dist(second, third)))
+    return height >= _TALL * max(width, 1)
+
+
+def _upright(
+    engine: Any, crops: Sequence[Any], quads: Sequence[Quad], tall: Sequence[bool]
+) -> tuple[list[Any], list[Quad]]:
+    """Each line turned so that it reads from left to right, and its corners in that order.
+
+    On a page that is turned sideways a box that is neither wide nor tall, such as a single digit, is turned as
+    the others are. Which of its two ways the text stands is judged for all lines of one direction together.
+    """
+    import numpy as np
+
+    lengths = [max(math.dist(quad[0], quad[1]), math.dist(quad[1], quad[2])) for quad in quads]
+    sideways = sum(length if is_tall else -length for length, is_tall in zip(lengths, tall, strict=True)) > 0
+    upright: list[Any] = []
+    corners: list[Quad] = []
+    down: list[bool] = []
+    for crop, quad, is_tall in zip(crops, quads, tall, strict=True):
+        stray = sideways and not is_tall and crop.shape[1] < _TALL * crop.shape[0]
+        upright.append(np.ascontiguousarray(np.rot90(crop)) if stray else crop)
+        down.append(is_tall or stray)
+        corners.append((quad[1], quad[2], quad[3], quad[0]) if down[-1] else quad)
+    for direction in (False, True):
+        group = sorted((i for i, is_down in enumerate(down) if is_down is direction), key=lambda i: -lengths[i])
+        if group and _upside_down(engine, [upright[i] for i in group[:_JUDGES]]):
+            for i in group:
+                upright[i] = np.ascontiguousarray(upright[i][::-1, ::-1])
+                corners[i] = (corners[i][2], corners[i][3], corners[i][0], corners[i][1])
+    return upright, corners
+
+
+def _upside_down(engine: Any, crops: list[Any]) -> bool:
+    _, judged = engine.cls_and_rotate(crops)
+    return bool(sum(score if label == "180" else -score for label, score in judged.cls_res) > 0)
+
+
+def _centres(text: str, places: Any) -> tuple[float, ...]:
+    """The place of each character along its line, a blank's between its neighbours'."""
+    columns = iter(column for word in places.word_cols for column in word)
+    known = [None if char.isspace() else (next(columns) + 0.5) / places.line_txt_len for char in text]
+    centres: list[float] = []
+    for index, centre in enumerate(known):
+        before = centres[-1] if centres else 0.0
+        after = next((later for later in known[index:] if later is not None), 1.0)
+        place = (before + after) / 2 if centre is None else centre
+        centres.append(min(max(place, 0.0), 1.0))
+    return tuple(centres)

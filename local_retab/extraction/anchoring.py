@@ -1,0 +1,87 @@
+"""Located values in the wire's form: a tree that mirrors the output, with an anchor in the file for each source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from local_retab.extraction.sources import Located, locate
+from local_retab.wire import ExtractionSources
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from local_retab.documents import Document, Page
+    from local_retab.wire import DocumentType
+
+_DECIMALS = 6
+_LEAST = 10**-_DECIMALS
+
+
+def find_sources(
+    document: Document, pages: Sequence[Page], output: JsonValue, schema: dict[str, Any] | None
+) -> ExtractionSources:
+    """Where each value of ``output`` is printed in ``pages``, the pages that it was extracted from, with words."""
+    located = locate(output, schema, pages)
+    numbered = {page.number: page for page in pages}
+    found = {entry.path: _source(document, numbered, entry) for entry in located}
+    evidence = {".".join(map(str, entry.path)): _evidence(entry, found[entry.path]) for entry in located}
+    return ExtractionSources(
+        mode="located", document_type=document_type(document), sources=_tree(output, (), found), evidence=evidence
+    )
+
+
+def document_type(document: Document) -> DocumentType:
+    """The wire's name for what the document is."""
+    match document.kind:
+        case "pdf" | "image":
+            return document.kind
+        case "text":
+            return "txt"
+
+
+def _tree(value: JsonValue, path: tuple[str | int, ...], found: dict[tuple[str | int, ...], Any]) -> Any:
+    if isinstance(value, dict) and value:
+        return {key: _tree(item, (*path, key), found) for key, item in value.items()}
+    if isinstance(value, list) and value:
+        return [_tree(item, (*path, index), found) for index, item in enumerate(value)]
+    return {"value": value, "source": found[path]}
+
+
+def _source(document: Document, pages: dict[int, Page], entry: Located) -> dict[str, Any] | None:
+    if entry.box is None:
+        return None
+    page = pages[entry.page]
+    anchor = _box_anchor(document, page, entry.box) if page.words else _text_anchor(entry.box)
+    return {"content": entry.content, "anchor": anchor, "file_id": document.id}
+
+
+def _box_anchor(document: Document, page: Page, box: tuple[float, float, float, float]) -> dict[str, Any]:
+    left, width = _share(box[0], box[2], page.width)
+    top, height = _share(box[1], box[3], page.height)
+    kind = "pdf_bbox" if document.kind == "pdf" else "image_bbox"
+    return {"kind": kind, "page": page.number, "left": left, "top": top, "width": width, "height": height}
+
+
+def _share(start: float, end: float, extent: float) -> tuple[float, float]:
+    """Start and size as shares of a page, within it and never nothing."""
+    first = min(max(round(start / extent, _DECIMALS), 0.0), 1 - _LEAST)
+    size = max(round(end / extent, _DECIMALS) - first, _LEAST)
+    return first, round(min(size, 1 - first), _DECIMALS)
+
+
+def _text_anchor(box: tuple[float, float, float, float]) -> dict[str, Any]:
+    """A box on the grid of a text's lines and columns; characters count from 0 in the first and in the last line."""
+    left, top, right, bottom = map(round, box)
+    return {"kind": "text_span", "line_start": top + 1, "line_end": bottom, "char_start": left, "char_end": right}
+
+
+def _evidence(entry: Located, source: dict[str, Any] | None) -> dict[str, Any]:
+    if source is None:
+        return {"kind": "unavailable", "status": entry.status, "sources": None}
+    qualification = "partial" if entry.status == "partial" else "direct"
+    return {
+        "kind": "direct",
+        "status": entry.status,
+        "sources": [{**source, "qualification": qualification, "role": "answer"}],
+    }

@@ -1,0 +1,98 @@
+"""What a printed text can mean as a number or a date: every reading, since print does not say which one is meant."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+
+_NUMBER = re.compile(r"\d[\d.,'’]*")
+_MONTHS = (
+    "jan janv januar enero gennaio janeiro januari",
+    "feb fév fev februar febrero febbraio fevereiro februari",
+    "mar mär märz mars marzo março maart mrt",
+    "apr avr april avril abril aprile",
+    "may mai mayo maggio maio mei",
+    "jun juin juni junio giugno junho",
+    "jul juil juillet juli julio luglio julho",
+    "aug aoû août aout agosto augustus",
+    "sep sept settembre setembro set",
+    "oct okt oktober octobre octubre ottobre outubro out ott",
+    "nov november novembre noviembre novembro",
+    "dec déc dez dezember décembre diciembre dicembre dezembro dic",
+)
+_MONTH_OF = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split()}
+_ENGLISH = "january february march april may june july august september october november december"
+_MONTH_OF |= {name: number for number, name in enumerate(_ENGLISH.split(), start=1)}
+_MONTH = "(" + "|".join(sorted(_MONTH_OF, key=len, reverse=True)) + r")(?![^\W\d_])\.?"
+_SEPARATOR = r"\s*[./\-\s,]\s*"
+_NUMERIC = re.compile(rf"(?<!\d)(\d{{1,4}}){_SEPARATOR}(\d{{1,2}}){_SEPARATOR}(\d{{2,4}})(?!\d)")
+_COMPACT = re.compile(r"(?<!\d)(\d{8})(?!\d)")
+_YEAR = r"(\d{4}|\d{2})(?!\d)"
+_DAY_FIRST = re.compile(
+    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|º|\.)?(?:\s+day\s+of|\s+de)?[\s\-./,]*{_MONTH}(?:\s+de)?[\s\-./,']*{_YEAR}"
+)
+_MONTH_FIRST = re.compile(rf"(?<![^\W\d_]){_MONTH}[\s\-./]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,.\-/]+{_YEAR}")
+_CENTURY_FROM = 70
+"""Two-digit years from here on are of the last century."""
+
+
+@lru_cache(maxsize=8192)
+def numbers(text: str) -> frozenset[float]:
+    """Every value that the first number in ``text`` can have: 1.234 is 1.234 or 1234, (5) is -5 or 5, 7% is 7 or
+    0.07. A sign is one reading, as minus signs are also dashes."""
+    found = _NUMBER.search(text)
+    if found is None:
+        return frozenset()
+    values = {value for digits in _plain(found[0].rstrip(".,'’")) for value in [float(digits)]}
+    before, after = text[: found.start()], text[found.end() :]
+    if "%" in after:
+        values |= {value / 100 for value in values}
+    if "-" in before or "−" in before or ("(" in before and ")" in after) or after.strip().startswith("-"):
+        values |= {-value for value in values}
+    return frozenset(values)
+
+
+def _plain(digits: str) -> set[str]:
+    """Digits with separators as plain decimals, in each way that they can be read."""
+    digits = digits.replace("'", "").replace("’", "")
+    points, commas = digits.count("."), digits.count(",")
+    if points and commas:
+        decimal = max(digits.rfind("."), digits.rfind(","))
+        return {re.sub(r"[.,]", "", digits[:decimal]) + "." + re.sub(r"[.,]", "", digits[decimal + 1 :])}
+    if points + commas == 0:
+        return {digits}
+    if points + commas > 1:
+        return {re.sub(r"[.,]", "", digits)}
+    whole, _, fraction = digits.replace(",", ".").partition(".")
+    return {f"{whole}.{fraction}", whole + fraction} if len(fraction) == 3 else {f"{whole}.{fraction}"}
+
+
+@lru_cache(maxsize=8192)
+def dates(text: str) -> frozenset[date]:
+    """Every day that a date written in ``text`` can be, in numbers or with a month's name in a European language."""
+    text = text.casefold()
+    triples: set[tuple[str | int, ...]] = set()
+    for first, second, third in _NUMERIC.findall(text):
+        if len(first) == 4:
+            triples.add((first, second, third))
+        elif len(first) <= 2:
+            triples |= {(third, second, first), (third, first, second)}
+            if len(third) == 2:
+                triples.add((first, second, third))
+    for digits in _COMPACT.findall(text):
+        triples |= {(digits[:4], digits[4:6], digits[6:]), (digits[4:], digits[2:4], digits[:2])}
+    triples |= {(year, _MONTH_OF[month], day) for day, month, year in _DAY_FIRST.findall(text)}
+    triples |= {(year, _MONTH_OF[month], day) for month, day, year in _MONTH_FIRST.findall(text)}
+    days = (_date(str(year), int(month), int(day)) for year, month, day in triples)
+    return frozenset(day for day in days if day is not None)
+
+
+def _date(year: str, month: int, day: int) -> date | None:
+    number = int(year)
+    if len(year) == 2:
+        number += 1900 if number >= _CENTURY_FROM else 2000
+    try:
+        return date(number, month, day)
+    except ValueError:
+        return None
