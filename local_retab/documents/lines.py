@@ -17,6 +17,11 @@ Quad = tuple[Point, Point, Point, Point]
 _MAX_SKEW = 20.0
 """Degrees from the page's main direction up to which a line counts as one of the main text, somewhat askew."""
 
+_MAX_GAP = 2.5
+"""Distance of neighbouring characters' middles, in the line's usual distance, from which a word ends between them."""
+_REACH = 0.75
+"""How far a word reaches beyond the middle of its last character, in the same unit."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
@@ -41,17 +46,25 @@ class TextLine:
         return (math.degrees(math.atan2(y1 - y0, x1 - x0)) + 180) % 360 - 180
 
     def words(self) -> Iterator[tuple[str, Quad]]:
-        """The words between blanks, with the part of the line that each takes."""
-        middles = [(left + right) / 2 for left, right in pairwise(self.centres)]
-        edges = [0.0, *middles, 1.0]
-        begin: int | None = None
-        for index, char in enumerate(self.text + " "):
-            if char.isspace():
-                if begin is not None:
-                    yield self.text[begin:index], self._part(edges[begin], edges[index])
-                begin = None
-            elif begin is None:
-                begin = index
+        """The words, with the part of the line that each takes. They end at blanks, and at gaps as wide as several
+        characters, for which recognisers often write no blank."""
+        letters = [index for index, char in enumerate(self.text) if not char.isspace()]
+        gaps = [self.centres[b] - self.centres[a] for a, b in pairwise(letters) if b == a + 1]
+        pitch = median(gaps) if gaps else 1 / max(len(self.text), 1)
+        words: list[list[int]] = []
+        for index in letters:
+            last = words[-1][-1] if words else -2
+            if index == last + 1 and self.centres[index] - self.centres[last] <= _MAX_GAP * pitch:
+                words[-1].append(index)
+            else:
+                words.append([index])
+        reach = _REACH * pitch
+        for before, word, after in zip([None, *words], words, [*words[1:], None], strict=False):
+            head, tail = self.centres[word[0]], self.centres[word[-1]]
+            start = (self.centres[before[-1]] + head) / 2 if before else 0.0
+            end = (self.centres[after[0]] + tail) / 2 if after else 1.0
+            text = "".join(self.text[index] for index in word)
+            yield text, self._part(max(start, head - reach, 0.0), min(end, tail + reach, 1.0))
 
     def _part(self, start: float, end: float) -> Quad:
         top_left, top_right, bottom_right, bottom_left = self.corners

@@ -6,9 +6,10 @@ map to Unicode, whose text layer is there but means nothing.
 
 from __future__ import annotations
 
-import re
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
 
 _MAX_STRANGE = 0.1
 """Share of characters without a meaning; text has none, bar the odd bullet of a symbol font."""
-_MIN_SPOKEN = 0.4
-"""Share of words with a vowel among those of Latin letters. Prose in European languages has 0.95 and more,
-tables of abbreviations about 0.7, text under a shifted alphabet below 0.3."""
-_JUDGED_WORDS = 30
-"""Fewest words of Latin letters that the rule on vowels judges."""
+_LETTERS = dict(
+    zip(
+        "eatinrsodluchmpgbfvwkzyqjx",
+        (14, 8.5, 6.6, 7.5, 7.2, 6.6, 6.9, 5.8, 4.2, 4.6, 4.3, 3.3, 3, 2.9, 2.4, 1.8, 1.4, 1.5, 1.3, 1, 0.9, 0.6, 0.9)
+        + (0.3, 0.3, 0.2),
+        strict=True,
+    )
+)
+"""Percent of each letter, the mean of the large European languages."""
+_MIN_LIKENESS = 0.8
+"""Cosine to _LETTERS. Of 244 pages (contracts, forms, tables, records) the least like had 0.85; the same pages under
+the most like of the 25 shifted alphabets had at most 0.77."""
+_JUDGED_LETTERS = 150
 _PICTURE = 0.2
 """Share of the page from which a picture counts as a part of its content."""
 _FEW_WORDS = 20
-_LATIN_WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ]{3,}")
-_VOWEL = re.compile(r"[AEIOUYaeiouyÀ-ÆÈ-ÏÒ-ÖØ-ÝàáâãäåæèéêëìíîïòóôõöøùúûüýÿÙÚÛÜ]")
 
 
 class TextLayer(Enum):
@@ -58,9 +65,13 @@ def is_garbage(words: Sequence[WordBox]) -> bool:
     strange = sum(unicodedata.category(char) in {"Co", "Cn", "Cc", "Cs"} or char == "\ufffd" for char in text)
     if strange > _MAX_STRANGE * len(text):
         return True
-    latin = [found for word in words for found in _LATIN_WORD.findall(word.text)]
-    spoken = sum(_VOWEL.search(word) is not None for word in latin)
-    return len(latin) >= _JUDGED_WORDS and spoken < _MIN_SPOKEN * len(latin)
+    counts = Counter(char for char in text.casefold() if char in _LETTERS)
+    return counts.total() >= _JUDGED_LETTERS and _likeness(counts) < _MIN_LIKENESS
+
+
+def _likeness(counts: Mapping[str, int]) -> float:
+    common = sum(share * counts[letter] for letter, share in _LETTERS.items())
+    return common / (math.hypot(*_LETTERS.values()) * math.hypot(*counts.values()))
 
 
 def outside(words: Sequence[WordBox], known: Sequence[WordBox]) -> list[WordBox]:

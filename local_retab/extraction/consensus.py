@@ -112,7 +112,7 @@ class _Reconciler:
             return self._object(ballots, path, sources, declared)
         if kind == "array" and any(ballots):
             return self._array(ballots, path, sources, declared)
-        return self._leaf(ballots, path, sources, declared)
+        return self._leaf(ballots, kind, path, sources, declared)
 
     def _object(self, ballots: list[Ballot], path: str, sources: list[str | None], declared: Declared) -> _Node:
         objects = [ballot if isinstance(ballot, dict) else {} for ballot in ballots]
@@ -157,9 +157,13 @@ class _Reconciler:
                 column.append(None if isinstance(item, _Absent) else item)
         return _Node(value, tree, [_or(ballot, column, list) for ballot, column in zip(ballots, aligned, strict=True)])
 
-    def _leaf(self, ballots: list[Ballot], path: str, sources: list[str | None], declared: Declared) -> _Node:
+    def _leaf(
+        self, ballots: list[Ballot], kind: str, path: str, sources: list[str | None], declared: Declared
+    ) -> _Node:
         groups = _clusters(ballots) if declared.is_fractional else [_key(ballot) for ballot in ballots]
-        winner = self._majority(groups)
+        winner = self._majority(
+            [group if _kind(ballot) == kind else None for ballot, group in zip(ballots, groups, strict=True)]
+        )
         members = [ballot for ballot, group in zip(ballots, groups, strict=True) if group == winner]
         first = self._reference if groups[self._reference] == winner else groups.index(winner)
         value = _representative(members, ballots[first]) if declared.is_fractional else ballots[first]
@@ -173,15 +177,13 @@ class _Reconciler:
         tree: JsonValue = likelihood if not isinstance(value, dict | list) else ({} if isinstance(value, dict) else [])
         return _Node(value, tree, ballots)
 
-    def _majority(self, groups: list[str]) -> str:
-        """The most frequent one; on a tie the reference's, else that of the earliest vote."""
-        counts = Counter(groups)
+    def _majority(self, groups: Sequence[str | None]) -> str:
+        """The most frequent one; on a tie the reference's, else that of the earliest vote. None is no candidate."""
+        counts = Counter(group for group in groups if group is not None)
         most = max(counts.values())
-        return (
-            groups[self._reference]
-            if counts[groups[self._reference]] == most
-            else next(group for group in groups if counts[group] == most)
-        )
+        tied = [group for group in groups if group is not None and counts[group] == most]
+        reference = groups[self._reference]
+        return reference if reference in tied and reference is not None else tied[0]
 
 
 def _kind(ballot: Ballot) -> str:

@@ -28,6 +28,7 @@ exactness of the match."""
 _UNDECIDED = 0.02
 _CONTEXT_WORDS = 5
 _ROWS_ABOVE = 2
+_ROWS_TO_HEADER = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +133,10 @@ class _Decision:
         return score
 
     def _labelled(self, leaf: _Leaf, candidate: Candidate) -> float:
-        """How much of the field's name, or of its description, stands left of a place or above it."""
-        if not leaf.label:
-            return 0.0
+        """How much of the field's name or description stands left of a place, above it, or heads its column."""
         near = self._context(candidate)
-        named = sum(_has(near, word) for word in leaf.label) / len(leaf.label)
-        hinted = sum(_has(near, word) for word in leaf.hints) / len(leaf.hints) if leaf.hints else 0.0
+        named = sum(_has(near, word) for word in leaf.label) / max(len(leaf.label), 1)
+        hinted = sum(_has(near, word) for word in leaf.hints) / max(len(leaf.hints), 1)
         return max(named, 0.5 * hinted)
 
     def _context(self, candidate: Candidate) -> set[str]:
@@ -148,8 +147,14 @@ class _Decision:
         place = row.index(first)
         near = row[max(place - _CONTEXT_WORDS, 0) : place]
         left, _, right, _ = page.box(candidate.span.words)
-        for above in page.rows[max(number - _ROWS_ABOVE, 0) : number]:
-            near = near + [i for i in above if page.words[i].left < right and page.words[i].right > left]
+        headed = False
+        for distance, above in enumerate(reversed(page.rows[max(number - _ROWS_TO_HEADER, 0) : number]), start=1):
+            over = [i for i in above if page.words[i].left < right and page.words[i].right > left]
+            # The head of a column is the first text above it that is not another value of it.
+            head = not headed and not any(char.isdigit() for char in page.text(over))
+            if over and (head or distance <= _ROWS_ABOVE):
+                near = near + over
+                headed = headed or head
         return {bare(page.words[index].text) for index in near}
 
     def _near(self, group: tuple[str | int, ...], candidate: Candidate) -> float:
@@ -172,9 +177,11 @@ class _Decision:
             return 0.0
         assert isinstance(group[-1], int)
         before = self._by_group.get((*group[:-1], group[-1] - 1), ())
-        here = (candidate.span.page, self._pages[candidate.span.page].row_of[candidate.span.words[0]])
-        rows = [(other.span.page, self._pages[other.span.page].row_of[other.span.words[0]]) for other in before]
-        return float(bool(rows) and here >= max(rows))
+        return float(bool(before) and self._place(candidate) > max(map(self._place, before)))
+
+    def _place(self, candidate: Candidate) -> tuple[int, int, float]:
+        page, first = self._pages[candidate.span.page], candidate.span.words[0]
+        return candidate.span.page, page.row_of[first], page.words[first].left
 
     def _located(self, leaf: _Leaf, undecided: bool) -> Located:
         chosen = self._chosen.get(leaf.path)
