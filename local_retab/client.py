@@ -9,7 +9,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -142,6 +142,7 @@ def request(
     *,
     image_resolution_dpi: int = DEFAULT_DPI,
     chunking_keys: dict[str, str] | None = None,
+    absent: Literal["schema", "null"] | None = None,
 ) -> Request:
     """The signature of every call, with the hosted order and defaults.
 

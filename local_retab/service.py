@@ -72,7 +72,8 @@ class ExtractionService:
         """
         refuse_unavailable(parameters)
         schema = load_schema(parameters.json_schema, settings=self.settings)
-        plan = plan_schema(schema, settings=self.settings)
+        absent = parameters.absent or self.settings.absent
+        plan = plan_schema(schema, settings=self.settings, absent_null=absent == "null")
         model = self.store.resolve(parameters.model, self.settings)
         task = Task(new_id("extr"), now(), document, parameters, plan, self.settings, Stop())
         return ExtractionRun(self._chunks(task, model), task.stop)

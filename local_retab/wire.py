@@ -70,6 +70,9 @@ class ExtractionParameters(_Request):
     chunking_keys: dict[str, str] | None = None
     deep_extraction: bool | None = None
     sources: SourcesRequest | None = None
+    absent: Literal["schema", "null"] | None = Field(
+        default=None, description="An addition to the hosted contract; null: what is not stated is null, as hosted."
+    )
 
 
 class ExtractionRequest(ExtractionParameters):
@@ -160,6 +163,7 @@ class Extraction(ExtractionChunk):
     metadata: dict[str, str] | None = None
     usage: Usage | None = Field(default_factory=Usage)
     notices: list[ExtractionNotice] = Field(default_factory=list)
+    absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
     sources: ExtractionSources | None = None
 
 

@@ -76,14 +76,19 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last 
 DATA = ROOT.parent / "shared" / "eval"
 
 
-def _evaluate(name: str, *, schema: str, model: str, data: Path, limit: int, as_json: bool) -> None:
+def _evaluate(
+    name: str, *, schema: str, model: str, data: Path, limit: int, as_json: bool, absent: str | None = None
+) -> None:
     items = load_items(name, data, schema)
     if not items:
         raise typer.BadParameter(f"no such schema in {name}: {schema!r}", param_hint="--schema")
     items = items[:limit] if limit else items
     console = Console(stderr=True)
     with Retab(Settings.from_environment()) as client, Progress(console=console, transient=True) as progress:
-        results = [run_item(client, item, model, {}) for item in progress.track(items, description="extracting")]
+        results = [
+            run_item(client, item, model, {"absent": absent})
+            for item in progress.track(items, description="extracting")
+        ]
     report(name, results, schema=schema, model=model, as_json=as_json)
 
 
@@ -93,10 +98,13 @@ def retab_schema_quality(
     model: Model = STARTER,
     data: Data = DATA,
     limit: Limit = 0,
+    absent: Annotated[str | None, typer.Option(help="null: what is not stated is null, as hosted")] = None,
     as_json: Json = False,
 ) -> None:
     """Five one-page invoices, 12 scored fields each: the hosted API's own cookbook benchmark."""
-    _evaluate("retab_schema_quality", schema=schema, model=model, data=data, limit=limit, as_json=as_json)
+    _evaluate(
+        "retab_schema_quality", schema=schema, model=model, data=data, limit=limit, as_json=as_json, absent=absent
+    )
 
 
 @app.command("sroie_dev")

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
+from local_retab.extraction.absence import Absence
 from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.chat import render_chat
+from local_retab.extraction.declared import Declared
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.prompt import build_messages
 from local_retab.extraction.reading import read_pages
+from local_retab.schema.dialect import escape
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
 
 if TYPE_CHECKING:
@@ -73,11 +76,11 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
     dpi = task.parameters.image_resolution_dpi
     pages = read_pages(task.document, dpi=dpi, settings=task.settings, check=task.stop.check)
     prompt = write_prompt(task, engine, pages)
-    answer = _Answer(task)
+    answer = _Answer(task, pages)
     while answer.wanted:
         with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
             yield from answer.stream(generation)
-    yield answer.extraction(pages)
+    yield answer.extraction()
 
 
 def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
@@ -90,8 +93,10 @@ def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[Prom
 class _Answer:
     """The value as it comes in, what is shown of it, and whether another attempt is wanted."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, pages: Sequence[Page]) -> None:
         self._task = task
+        self._pages = pages
+        self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
         self._value: JsonValue = None
         self._problem: OutputValidationError | None = None
         self._cut_at: str | None = None
@@ -116,7 +121,7 @@ class _Answer:
 
         Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
         """
-        machine = PartialJson(self._task.plan.shape)
+        machine = PartialJson(self._task.plan.shape, self._absence)
         shown = False
         try:
             for output in self._snapshots(generation, machine):
@@ -159,10 +164,11 @@ class _Answer:
             raise problem
         self._problem = problem
 
-    def extraction(self, pages: Sequence[Page]) -> Extraction:
-        """The finished extraction of ``pages``."""
+    def extraction(self) -> Extraction:
+        """The finished extraction."""
         parameters, document = self._task.parameters, self._task.document
-        located = find_sources(document, pages, self._value, self._task.plan.original) if parameters.sources else None
+        schema = self._task.plan.original
+        located = find_sources(document, self._pages, self._value, schema) if parameters.sources else None
         return Extraction(
             **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
             file=self._task.document.ref,
@@ -174,6 +180,9 @@ class _Answer:
             metadata=parameters.metadata,
             usage=self._usage(),
             notices=self._notices(),
+            absent=_forbidden_nulls(self._value, Declared.root(schema), "")
+            if schema is not self._task.plan.held
+            else [],
             sources=located,
         )
 
@@ -231,6 +240,21 @@ class _Answer:
         return notices
 
 
+def _forbidden_nulls(value: JsonValue, declared: Declared, path: str) -> list[str]:
+    """The pointers of nulls where the caller's schema has other types."""
+    if value is None:
+        return [path] if declared.forbids_null else []
+    if isinstance(value, dict):
+        children: list[tuple[str | int, JsonValue]] = list(value.items())
+    else:
+        children = list(enumerate(value)) if isinstance(value, list) else []
+    return [
+        pointer
+        for key, item in children
+        for pointer in _forbidden_nulls(item, declared.child(key), f"{path}/{escape(str(key))}")
+    ]
+
+
 def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
     """Every string of a value with its JSON pointer."""
     if isinstance(value, str):
@@ -240,4 +264,4 @@ def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
             yield from _strings(item, f"{path}/{index}")
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _strings(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _strings(item, f"{path}/{escape(key)}")

@@ -5,11 +5,13 @@ The stable part comes first, so that a batch of documents under one schema share
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from local_retab.errors import RequestError
 from local_retab.extraction.chat import Message, Role
+from local_retab.extraction.dating import wants_iso_dates, with_iso_dates
 
 if TYPE_CHECKING:
     from local_retab.schema import SchemaPlan
@@ -34,6 +36,9 @@ def build_messages(plan: SchemaPlan, parameters: ExtractionParameters, pages: Se
     if parameters.instructions:
         system.append(parameters.instructions)
     system.append(f"The template:\n{plan.template}")
+    advice = json.dumps([plan.inference, *system[1:]], ensure_ascii=False)
+    if wants_iso_dates(advice):
+        pages = with_iso_dates(pages, advice)
     extra = [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
     document = Message("user", f"The document:\n\n{join_pages(pages)}\n\nFill in the template for this document.")
     return [Message("system", "\n\n".join(system)), *extra, document]

@@ -18,7 +18,7 @@ from local_retab.schema.dialect import unescape
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import Merged, merge
 from local_retab.schema.nodes import Built, Nodes, nullable
-from local_retab.schema.shape import OPEN, Shape, union
+from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 MAX_DEPTH = 30  # nested nodes in one piece, as llguidance reads 128 levels of JSON; deeper ones become definitions
 MAX_WORK = 150_000  # schemas read, each as often as it applies; about three seconds
@@ -127,6 +127,7 @@ class Inference:
         if description is not None:
             schema = {**schema, "description": description}
         shape = union([node.shape for node in built]) or OPEN
+        shape = with_null(shape) if null else shape
         return Built(schema, shape, 1 + sum(node.size for node in built))
 
     def _spend(self, work: int, key: Key) -> None:

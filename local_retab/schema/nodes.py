@@ -12,7 +12,7 @@ from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import TYPES, Merged
 from local_retab.schema.patterns import searcher
-from local_retab.schema.shape import OPEN, Shape, union
+from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
 _NUMERIC = ("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
@@ -74,8 +74,9 @@ class Nodes:
         for part in parts:
             schema |= part.schema
         atomic = [ATOMIC] if scalars.keys() & {"pattern", "format"} else []
-        shape = union([*atomic, *(part.shape for part in parts)])
-        return Built(schema, shape or OPEN, 1 + sum(part.size for part in parts))
+        shape = union([*atomic, *(part.shape for part in parts)]) or OPEN
+        shape = with_null(shape) if "null" in types else shape
+        return Built(schema, shape, 1 + sum(part.size for part in parts))
 
     def _kept(self, kind: str, types: list[str], part: Built | None) -> list[Built]:
         if part is None:
@@ -137,6 +138,7 @@ class Nodes:
             size += built.size
             if not (needed or ambiguous or self._children.allows_null(pointers)):
                 properties[name] = nullable(built.schema)
+                shapes[name] = with_null(built.shape)
                 droppable.append(name)
             if needed or not ambiguous:
                 required += [*(field.name for field in added), name]

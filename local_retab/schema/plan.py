@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_retab.errors import UnsupportedSchemaError
+from local_retab.schema.absent import allow_absent
 from local_retab.schema.conjunction import Conjunctions
 from local_retab.schema.deferred import Deferred
 from local_retab.schema.dialect import dialect_of
@@ -25,6 +26,7 @@ class SchemaPlan:
     """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
 
     original: dict[str, Any]
+    held: dict[str, Any]  # what values are validated against: the original, or that with nulls for what is absent
     inference: dict[str, Any]  # the JSON Schema that the grammar is compiled from
     grammar: str  # llguidance's text form of it
     template: str  # what the model is shown
@@ -37,18 +39,19 @@ class SchemaPlan:
         return project(value, self.shape)
 
     def validate(self, value: Any) -> None:
-        """Check a value that ``to_caller`` gave against the caller's schema. Raises OutputValidationError."""
-        validate(value, self.original)
+        """Check a value that ``to_caller`` gave against the held schema. Raises OutputValidationError."""
+        validate(value, self.held)
 
 
-def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
-    """Plan a schema that ``load_schema`` gave.
+def plan_schema(schema: dict[str, Any], *, settings: Settings, absent_null: bool = False) -> SchemaPlan:
+    """Plan a schema that ``load_schema`` gave; ``absent_null`` lets its scalar properties be null throughout.
 
     Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
     under nor validated.
     """
-    dialect = dialect_of(schema)
-    references = References(schema, dialect)
+    held = allow_absent(schema) if absent_null else schema
+    dialect = dialect_of(held)
+    references = References(held, dialect)
     _check_patterns(references)
     reader = Conjunctions(references, dialect)
     inference, shape = Inference(reader, max_string_chars=settings.max_string_chars).build()
@@ -57,6 +60,7 @@ def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(
         original=schema,
+        held=held,
         inference=inference,
         grammar=grammar,
         template=render_template(inference),
