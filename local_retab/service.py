@@ -113,8 +113,6 @@ class ExtractionRun:
 def refuse_unavailable(parameters: ExtractionParameters) -> None:
     """Raise FeatureNotAvailableError for a request field whose feature this version does not have."""
     asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
-    if parameters.n_consensus > 1:
-        asked.append("n_consensus")
     if parameters.sources is not None and parameters.sources.mode == "cited":
         asked.append("sources.mode=cited")
     if asked:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from local_retab.engine.backend import Backend, BackendInfo
+    from local_retab.engine.sampler import Sampling
 
 COMPILED_GRAMMARS = 64
 MIN_ANSWER_TOKENS = 32
@@ -55,8 +56,10 @@ class Engine:
         """The prompt's token ids."""
         return [token for part in prompt for token in self._backend.tokenize(part.text, special=part.trusted)]
 
-    def submit(self, prompt: Items[PromptPart], grammar: str, limits: Limits) -> Generation:
-        """Queue a generation under ``grammar`` (llguidance's text form).
+    def submit(
+        self, prompt: Items[PromptPart], grammar: str, limits: Limits, sampling: Sampling | None = None
+    ) -> Generation:
+        """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
@@ -68,7 +71,7 @@ class Engine:
                 f"answer. Set LOCAL_RETAB_CONTEXT_TOKENS higher, or send fewer pages.",
                 details={"prompt_tokens": len(tokens), "limit": room},
             )
-        sequence = Sequence(tokens, self._compiled(grammar).copy(), limits)
+        sequence = Sequence(tokens, self._compiled(grammar).copy(), limits, sampling)
         with self._work:
             if self._closing or self._broken is not None:
                 raise EngineError("The engine is closed. Make a new client.") from self._broken

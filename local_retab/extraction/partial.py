@@ -88,6 +88,10 @@ class PartialJson:
             return self._spine.snapshot(MISSING)
         return self._spine.snapshot(text)
 
+    def complete(self) -> JsonValue | Missing:
+        """Like ``snapshot``, without the string in course."""
+        return self._spine.snapshot(MISSING)
+
     def path(self) -> str:
         """The JSON pointer (RFC 6901) of the place where the input stands, "" for the whole value.
 

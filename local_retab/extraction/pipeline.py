@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
 from local_retab.extraction.absence import Absence
 from local_retab.extraction.anchoring import find_sources
+from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.chat import render_chat
+from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.declared import Declared
+from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.prompt import build_messages
 from local_retab.extraction.reading import read_pages
 from local_retab.schema.dialect import escape
-from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
+from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from local_retab.documents import Document, Page
     from local_retab.engine.engine import Engine
+    from local_retab.engine.sampler import Sampling
     from local_retab.engine.sequence import Generation
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
@@ -37,13 +42,13 @@ class Stop:
 
     def __init__(self) -> None:
         self._wished = False
-        self._generation: Generation | None = None
+        self._generations: list[Generation] = []
 
     def set(self) -> None:
         """Stop what runs; idempotent."""
         self._wished = True
-        if self._generation is not None:
-            self._generation.cancel()
+        for generation in list(self._generations):
+            generation.cancel()
 
     def check(self) -> None:
         """Raises GenerationCancelledError after a wish to stop; for work that is not a generation."""
@@ -52,7 +57,7 @@ class Stop:
 
     def watch(self, generation: Generation) -> Generation:
         """Let a wish, also an earlier one, reach ``generation``."""
-        self._generation = generation
+        self._generations.append(generation)
         if self._wished:
             generation.cancel()
         return generation
@@ -78,9 +83,16 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
     prompt = write_prompt(task, engine, pages)
     answer = _Answer(task, pages)
     while answer.wanted:
-        with task.stop.watch(engine.submit(answer.corrected(prompt), task.plan.grammar, answer.limits)) as generation:
-            yield from answer.stream(generation)
+        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.limits)
+        with submit() as generation, answer.ballots(submit) as ballots:
+            yield from answer.stream(generation, ballots)
     yield answer.extraction()
+
+
+def _submit(
+    task: Task, engine: Engine, prompt: list[PromptPart], limits: Limits, sampling: Sampling | None = None
+) -> Generation:
+    return task.stop.watch(engine.submit(prompt, task.plan.grammar, limits, sampling))
 
 
 def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
@@ -100,7 +112,11 @@ class _Answer:
         self._value: JsonValue = None
         self._problem: OutputValidationError | None = None
         self._cut_at: str | None = None
+        self._unprinted: list[str] = []
+        self._consensus = Consensus()
+        self._likelihoods = TokenLikelihoods()
         self._statistics: list[Statistics] = []
+        self._attempts = 0
         self.wanted = True
 
     @property
@@ -116,7 +132,13 @@ class _Answer:
         note = f"\n\nAn earlier answer was refused: {self._problem.message} Answer so that this does not happen."
         return [*head, PromptPart(note, trusted=False), tail]
 
-    def stream(self, generation: Generation) -> Iterator[ExtractionChunk]:
+    def ballots(self, submit: Callable[[Sampling], Generation]) -> Ballots:
+        """The sampled votes beside one attempt; none at n_consensus 1."""
+        plan = self._task.plan
+        count = self._task.parameters.n_consensus - 1
+        return Ballots(count, submit, lambda: PartialJson(plan.shape, self._absence), plan.validate)
+
+    def stream(self, generation: Generation, ballots: Ballots) -> Iterator[ExtractionChunk]:
         """One attempt: feed its bytes, yield a chunk when the visible value changed, and validate the end.
 
         Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
@@ -124,11 +146,14 @@ class _Answer:
         machine = PartialJson(self._task.plan.shape, self._absence)
         shown = False
         try:
-            for output in self._snapshots(generation, machine):
+            for output in self._snapshots(generation, machine, ballots):
                 shown = True
                 yield self._chunk(output)
             self._value = machine.flush()
             self._task.plan.validate(self._value)
+            if ballots.wanted:
+                self._reconcile([self._value, *ballots.finish()])
+            self._unprinted = machine.absent
         except PartialJsonError as error:
             problem = OutputValidationError(
                 f"The answer is not a usable JSON value at {machine.path() or 'its start'}: {error}.",
@@ -140,27 +165,49 @@ class _Answer:
             self._refuse(error, shown=shown)
         else:
             self.wanted = False
-        self._statistics.append(generation.statistics)
+        self._statistics += [generation.statistics, *ballots.statistics]
 
-    def _snapshots(self, generation: Generation, machine: PartialJson) -> Iterator[JsonValue]:
+    def _reconcile(self, votes: list[JsonValue]) -> None:
+        """Make the votes one value; where the schema does not hold it, the vote that is most like it."""
+        agreement = reconcile(votes, self._task.plan.held)
+        try:
+            self._task.plan.validate(agreement.value)
+            self._value = agreement.value
+        except OutputValidationError:
+            self._value = votes[agreement.best_vote()]
+            agreement = reconcile([self._value, *votes], self._task.plan.held)
+        self._consensus = Consensus(choices=votes, likelihoods=agreement.likelihoods)
+
+    def _snapshots(self, generation: Generation, machine: PartialJson, ballots: Ballots) -> Iterator[JsonValue]:
         """The visible value whenever it changed, not faster than agreed."""
         pause = 1 / self._task.settings.chunks_per_second
         shown_at = -pause
         changed = False
         self._cut_at = None
+        self._likelihoods = TokenLikelihoods()
         for event in generation:
             if event.synthesised and self._cut_at is None:
                 self._cut_at = machine.path()
+            path = machine.path() if event.logprob is not None else ""
             changed = machine.feed(event.data) or changed
+            if event.logprob is not None:
+                self._likelihoods.add(path, event.logprob)
+            ballots.advance()
             # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
             due = changed and not self._task.plan.deferred and time.monotonic() - shown_at >= pause
-            if due and not isinstance(output := machine.snapshot(), Missing):
+            if due and not isinstance(output := self._visible(machine, ballots), Missing):
                 shown_at, changed = time.monotonic(), False
                 yield output
 
+    @staticmethod
+    def _visible(machine: PartialJson, ballots: Ballots) -> JsonValue | Missing:
+        """What may be shown: all of a single answer, of several what they agree on."""
+        return ballots.agreed(machine) if ballots.wanted else machine.snapshot()
+
     def _refuse(self, problem: OutputValidationError, *, shown: bool) -> None:
         """Ask for another attempt, or give up. What was shown cannot be taken back, so it is not tried again."""
-        if shown or len(self._statistics) >= self._task.settings.max_validation_retries:
+        self._attempts += 1
+        if shown or self._attempts > self._task.settings.max_validation_retries:
             raise problem
         self._problem = problem
 
@@ -178,6 +225,10 @@ class _Answer:
             n_consensus=parameters.n_consensus,
             instructions=parameters.instructions,
             metadata=parameters.metadata,
+            consensus=self._consensus,
+            likelihoods=self._likelihoods.tree(self._value)
+            if parameters.n_consensus == 1
+            else self._consensus.likelihoods,
             usage=self._usage(),
             notices=self._notices(),
             absent=_forbidden_nulls(self._value, Declared.root(schema), "")
@@ -226,6 +277,15 @@ class _Answer:
                     f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS or LOCAL_RETAB_CONTEXT_TOKENS higher.",
                 )
             )
+        notices += [
+            ExtractionNotice(
+                code="NOT_STATED",
+                path=path,
+                message="The model's answer was a word for null, or a number that is not printed in the document. "
+                "The field may be null, and is.",
+            )
+            for path in self._unprinted
+        ]
         limit = self._task.settings.max_string_chars
         notices += [
             ExtractionNotice(
