@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
 from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.prompt import STYLE, PromptStyle
 from local_retab.schema import load_schema, plan_schema
 from local_retab.weights import Catalogue, Store
 from local_retab.wire import ExtractionChunk, ExtractionParameters, now
@@ -29,11 +30,15 @@ UNAVAILABLE = ("background", "chunking_keys", "deep_extraction")
 class ExtractionService:
     """Owns the models in memory; every surface of one process shares one service.
 
-    ``open_engine`` loads a model file into an engine; tests put a scripted one there.
+    ``open_engine`` loads a model file into an engine; tests put a scripted one there. ``style`` is for experiments
+    with the prompt.
     """
 
-    def __init__(self, settings: Settings, open_engine: Callable[[Path], Engine] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, open_engine: Callable[[Path], Engine] | None = None, style: PromptStyle = STYLE
+    ) -> None:
         self.settings = settings
+        self._style = style
         self.store = Store(settings.home / "models", Catalogue.load())
         self._engines = EnginePool(open_engine or self._open_llama)
 
@@ -75,7 +80,7 @@ class ExtractionService:
         absent = parameters.absent or self.settings.absent
         plan = plan_schema(schema, settings=self.settings, absent_null=absent == "null")
         model = self.store.resolve(parameters.model, self.settings)
-        task = Task(new_id("extr"), now(), document, parameters, plan, self.settings, Stop())
+        task = Task(new_id("extr"), now(), document, parameters, plan, self.settings, Stop(), self._style)
         return ExtractionRun(self._chunks(task, model), task.stop)
 
     def _chunks(self, task: Task, model: InstalledModel) -> Generator[ExtractionChunk, None, None]:

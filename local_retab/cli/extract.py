@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,6 +53,17 @@ def extract(
     instructions: Annotated[str | None, typer.Option(help="Advice to the model, in plain words.")] = None,
     dpi: Annotated[int | None, typer.Option(help="Resolution of page images, 96 to 300. Default: 192.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
+    n_consensus: Annotated[
+        int, typer.Option(help="Votes, 1 to 16, that are reconciled to one result with the likelihood of each value.")
+    ] = 1,
+    absent_null: Annotated[
+        bool,
+        typer.Option("--absent-null", help="What is not stated is null, also where the schema does not allow it."),
+    ] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Print the result with the source of each value.")] = False,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Draw the sources on the pages and write them to this .png or .pdf.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
     whole: Annotated[
         bool, typer.Option("--json", help="Print the whole extraction: output, id, usage, notices and the request.")
@@ -72,23 +83,36 @@ def extract(
         raise RequestError("--json and --ndjson: choose one of them.")
     if filename is not None and file != STDIN:
         raise RequestError(f"--filename: only for a document from standard input; {file!r} has a name. Leave it out.")
+    if sources and (whole or ndjson):
+        raise RequestError("--sources: --json and --ndjson have the sources too. Choose one of them.")
+    if annotate is not None and annotate.suffix.lower() not in {".png", ".pdf"}:
+        raise RequestError(f"--annotate {annotate}: pages are written as .png or .pdf. Choose one of these names.")
     settings = Settings.from_environment()
+    fields: dict[str, Any] = {"image_resolution_dpi": DEFAULT_DPI if dpi is None else dpi, "n_consensus": n_consensus}
+    if absent_null:
+        fields["absent"] = "null"
+    if sources or annotate:
+        fields["sources"] = {"mode": "located"}
     model = DEFAULT_MODEL if model is None else model
+    source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
     try:
         with Output(output) as out:
             result = _run(
                 settings,
-                _source(file, filename, settings),
+                source,
                 schema,
                 model=model,
                 instructions=instructions,
-                dpi=DEFAULT_DPI if dpi is None else dpi,
+                fields=fields,
                 view=view,
                 lines=out if ndjson else None,
             )
+            if annotate is not None:
+                _annotate(result, source, annotate, fields["image_resolution_dpi"], settings)
             if not ndjson:
-                out.write(to_json(result.model_dump(mode="json") if whole else result.output))
+                located = result.sources.sources if sources and result.sources else result.output
+                out.write(to_json(result.model_dump(mode="json") if whole else located))
     except LocalRetabError as error:
         if verbose:
             _explain(error)
@@ -124,7 +148,7 @@ def _run(
     *,
     model: str,
     instructions: str | None,
-    dpi: int,
+    fields: dict[str, Any],
     view: LiveView,
     lines: Output | None,
 ) -> Extraction:
@@ -136,7 +160,7 @@ def _run(
     with (
         view,
         Retab(transport=service) as client,
-        client.extractions.create_stream(source, schema, model, instructions, image_resolution_dpi=dpi) as stream,
+        client.extractions.create_stream(source, schema, model, instructions, **fields) as stream,
     ):
         # Only now: a wrong request should not have to wait for the model.
         view.model = service.store.resolve(model, settings).name
@@ -151,6 +175,14 @@ def _run(
                 lines.write(chunk.model_dump_json(ensure_ascii=True))
     assert isinstance(chunk, Extraction), "the last chunk of a stream is the extraction"
     return chunk
+
+
+def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, settings: Settings) -> None:
+    from local_retab.documents import load
+    from local_retab.extraction.annotation import annotated_pages, save_annotated
+
+    assert result.sources is not None, "sources were asked for"
+    save_annotated(annotated_pages(load(source, settings=settings), result.sources, dpi=dpi, settings=settings), path)
 
 
 @contextmanager

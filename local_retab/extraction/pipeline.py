@@ -18,7 +18,7 @@ from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.declared import Declared
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
-from local_retab.extraction.prompt import build_messages
+from local_retab.extraction.prompt import STYLE, PromptStyle, build_messages
 from local_retab.extraction.reading import read_pages
 from local_retab.schema.dialect import escape
 from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
@@ -74,6 +74,7 @@ class Task:
     plan: SchemaPlan
     settings: Settings
     stop: Stop
+    style: PromptStyle = STYLE
 
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
@@ -97,7 +98,7 @@ def _submit(
 
 def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
     """The prompt for one document, rendered with the model's own chat template."""
-    messages = build_messages(task.plan, task.parameters, [page.text for page in pages])
+    messages = build_messages(task.plan, task.parameters, [page.text for page in pages], task.style)
     info = engine.info
     return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
 
