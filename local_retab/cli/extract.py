@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from local_retab.wire import Extraction
 
 STDIN = "-"
+PAGE_FORMATS = {".png", ".pdf"}
 INTERRUPTED = 130
 STOPPED = "stopped"
 
@@ -85,14 +86,15 @@ def extract(
         raise RequestError(f"--filename: only for a document from standard input; {file!r} has a name. Leave it out.")
     if sources and (whole or ndjson):
         raise RequestError("--sources: --json and --ndjson have the sources too. Choose one of them.")
-    if annotate is not None and annotate.suffix.lower() not in {".png", ".pdf"}:
+    if annotate is not None and annotate.suffix.lower() not in PAGE_FORMATS:
         raise RequestError(f"--annotate {annotate}: pages are written as .png or .pdf. Choose one of these names.")
     settings = Settings.from_environment()
-    fields: dict[str, Any] = {"image_resolution_dpi": DEFAULT_DPI if dpi is None else dpi, "n_consensus": n_consensus}
-    if absent_null:
-        fields["absent"] = "null"
-    if sources or annotate:
-        fields["sources"] = {"mode": "located"}
+    fields: dict[str, Any] = {
+        "image_resolution_dpi": DEFAULT_DPI if dpi is None else dpi,
+        "n_consensus": n_consensus,
+        "absent": "null" if absent_null else None,
+        "sources": {"mode": "located"} if sources or annotate or whole or ndjson else None,
+    }
     model = DEFAULT_MODEL if model is None else model
     source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
@@ -111,8 +113,7 @@ def extract(
             if annotate is not None:
                 _annotate(result, source, annotate, fields["image_resolution_dpi"], settings)
             if not ndjson:
-                located = result.sources.sources if sources and result.sources else result.output
-                out.write(to_json(result.model_dump(mode="json") if whole else located))
+                out.write(to_json(_shown(result, whole=whole, sources=sources)))
     except LocalRetabError as error:
         if verbose:
             _explain(error)
@@ -175,6 +176,12 @@ def _run(
                 lines.write(chunk.model_dump_json(ensure_ascii=True))
     assert isinstance(chunk, Extraction), "the last chunk of a stream is the extraction"
     return chunk
+
+
+def _shown(result: Extraction, *, whole: bool, sources: bool) -> Any:
+    if whole:
+        return result.model_dump(mode="json")
+    return result.sources.sources if sources and result.sources else result.output
 
 
 def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, settings: Settings) -> None:
