@@ -118,8 +118,6 @@ class ExtractionRun:
 def refuse_unavailable(parameters: ExtractionParameters) -> None:
     """Raise FeatureNotAvailableError for a request field whose feature this version does not have."""
     asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
-    if parameters.sources is not None and parameters.sources.mode == "cited":
-        asked.append("sources.mode=cited")
     if asked:
         raise FeatureNotAvailableError(
             f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from local_retab.extraction.sources import Located, locate
 from local_retab.wire import ExtractionSources
@@ -22,13 +22,23 @@ def find_sources(
     document: Document, pages: Sequence[Page], output: JsonValue, schema: dict[str, Any] | None
 ) -> ExtractionSources:
     """Where each value of ``output`` is printed in ``pages``, the pages that it was extracted from, with words."""
-    located = locate(output, schema, pages)
+    return to_wire(document, pages, output, locate(output, schema, pages), mode="located")
+
+
+def to_wire(
+    document: Document,
+    pages: Sequence[Page],
+    output: JsonValue,
+    located: Sequence[Located],
+    *,
+    mode: Literal["located", "cited"],
+) -> ExtractionSources:
+    """The sources of all leaves of ``output`` in the wire's form."""
     numbered = {page.number: page for page in pages}
     found = {entry.path: _source(document, numbered, entry) for entry in located}
     evidence = {".".join(map(str, entry.path)): _evidence(entry, found[entry.path]) for entry in located}
-    return ExtractionSources(
-        mode="located", document_type=document_type(document), sources=_tree(output, (), found), evidence=evidence
-    )
+    tree = _tree(output, (), found)
+    return ExtractionSources(mode=mode, document_type=document_type(document), sources=tree, evidence=evidence)
 
 
 def document_type(document: Document) -> DocumentType:
@@ -81,7 +91,7 @@ def _evidence(entry: Located, source: dict[str, Any] | None) -> dict[str, Any]:
         return {"kind": "unavailable", "status": entry.status, "sources": None}
     qualification = "partial" if entry.status == "partial" else "direct"
     return {
-        "kind": "direct",
+        "kind": "direct" if entry.is_answer else "supporting",
         "status": entry.status,
         "sources": [{**source, "qualification": qualification, "role": "answer"}],
     }

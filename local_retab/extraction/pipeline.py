@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError
 from local_retab.extraction.absence import Absence
-from local_retab.extraction.anchoring import find_sources
+from local_retab.extraction.anchoring import find_sources, to_wire
 from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.chat import render_chat
+from local_retab.extraction.citing import Lines
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.declared import Declared
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.prompt import STYLE, PromptStyle, build_messages
 from local_retab.extraction.reading import read_pages
+from local_retab.schema import plan_schema
 from local_retab.schema.dialect import escape
 from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from local_retab.engine.sequence import Generation
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
-    from local_retab.wire import ExtractionParameters
+    from local_retab.wire import ExtractionParameters, ExtractionSources
 
 
 class Stop:
@@ -76,18 +79,31 @@ class Task:
     stop: Stop
     style: PromptStyle = STYLE
 
+    @property
+    def cites(self) -> bool:
+        """Whether the model is to quote the document before each value."""
+        return self.parameters.sources is not None and self.parameters.sources.mode == "cited"
+
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
     dpi = task.parameters.image_resolution_dpi
     pages = read_pages(task.document, dpi=dpi, settings=task.settings, check=task.stop.check)
+    lines = Lines(pages) if task.cites else None
+    task = replace(task, plan=plan_quotes(task, lines)) if lines else task
     prompt = write_prompt(task, engine, pages)
-    answer = _Answer(task, pages)
+    answer = _Answer(task, pages, lines)
     while answer.wanted:
         submit = partial(_submit, task, engine, answer.corrected(prompt), answer.limits)
         with submit() as generation, answer.ballots(submit) as ballots:
             yield from answer.stream(generation, ballots)
     yield answer.extraction()
+
+
+def plan_quotes(task: Task, lines: Lines) -> SchemaPlan:
+    """The task's plan with quotes of the document's own lines."""
+    plan = task.plan
+    return plan_schema(plan.original, settings=task.settings, absent_null=plan.absent_null, lines=lines.texts)
 
 
 def _submit(
@@ -106,8 +122,10 @@ def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[Prom
 class _Answer:
     """The value as it comes in, what is shown of it, and whether another attempt is wanted."""
 
-    def __init__(self, task: Task, pages: Sequence[Page]) -> None:
+    def __init__(self, task: Task, pages: Sequence[Page], lines: Lines | None) -> None:
         self._task = task
+        self._lines = lines
+        self._written = b""
         self._pages = pages
         self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
         self._value: JsonValue = None
@@ -186,9 +204,11 @@ class _Answer:
         changed = False
         self._cut_at = None
         self._likelihoods = TokenLikelihoods()
+        self._written = b""
         for event in generation:
             if event.synthesised and self._cut_at is None:
                 self._cut_at = machine.path()
+            self._written += event.data
             path = machine.path() if event.logprob is not None else ""
             changed = machine.feed(event.data) or changed
             if event.logprob is not None:
@@ -214,9 +234,8 @@ class _Answer:
 
     def extraction(self) -> Extraction:
         """The finished extraction."""
-        parameters, document = self._task.parameters, self._task.document
+        parameters = self._task.parameters
         schema = self._task.plan.original
-        located = find_sources(document, self._pages, self._value, schema) if parameters.sources else None
         return Extraction(
             **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
             file=self._task.document.ref,
@@ -235,8 +254,15 @@ class _Answer:
             absent=_forbidden_nulls(self._value, Declared.root(schema), "")
             if schema is not self._task.plan.held
             else [],
-            sources=located,
+            sources=self._sources() if parameters.sources else None,
         )
+
+    def _sources(self) -> ExtractionSources:
+        document, schema = self._task.document, self._task.plan.original
+        if self._lines is None:
+            return find_sources(document, self._pages, self._value, schema)
+        cited = self._lines.locate(self._value, json.loads(self._written), self._task.plan.source_prefix, schema)
+        return to_wire(document, self._pages, self._value, cited, mode="cited")
 
     def _chunk(self, output: Any) -> ExtractionChunk:
         task = self._task

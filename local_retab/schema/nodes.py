@@ -29,6 +29,12 @@ class Built:
     shape: Shape
     size: int = 1
 
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is a scalar or an array of scalars."""
+        node = self.schema.get("items", self.schema)
+        return isinstance(node, dict) and not node.keys() & {"properties", "anyOf", "$ref", "items", "prefixItems"}
+
 
 class Children(Protocol):
     """What builds the nodes below: the whole document's inference schema."""
@@ -131,7 +137,7 @@ class Nodes:
                     return None
                 properties[name] = False
                 continue
-            added = self._hidden.before(name, pointers)
+            added = self._hidden.before(name, pointers, is_leaf=built.is_leaf)
             hidden += added
             properties.update((field.name, field.schema) for field in added)
             properties[name], shapes[name] = built.schema, built.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,14 @@ class SchemaPlan:
     """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
 
     original: dict[str, Any]
+    absent_null: bool
     held: dict[str, Any]  # what values are validated against: the original, or that with nulls for what is absent
     inference: dict[str, Any]  # the JSON Schema that the grammar is compiled from
     grammar: str  # llguidance's text form of it
     template: str  # what the model is shown
     system_prompt: str | None
     shape: Shape
+    source_prefix: str  # the key of a property's quote is this and its name
     deferred: tuple[Deferred, ...]  # held by validation only
 
     def to_caller(self, value: Any) -> Any:
@@ -43,8 +46,13 @@ class SchemaPlan:
         validate(value, self.held)
 
 
-def plan_schema(schema: dict[str, Any], *, settings: Settings, absent_null: bool = False) -> SchemaPlan:
-    """Plan a schema that ``load_schema`` gave; ``absent_null`` lets its scalar properties be null throughout.
+def plan_schema(
+    schema: dict[str, Any], *, settings: Settings, absent_null: bool = False, lines: Sequence[str] | None = None
+) -> SchemaPlan:
+    """Plan a schema that ``load_schema`` gave.
+
+    ``absent_null`` lets its scalar properties be null throughout. With ``lines``, those of one document, the model
+    quotes some of them before each value, and cannot quote anything else.
 
     Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
     under nor validated.
@@ -54,18 +62,21 @@ def plan_schema(schema: dict[str, Any], *, settings: Settings, absent_null: bool
     references = References(held, dialect)
     _check_patterns(references)
     reader = Conjunctions(references, dialect)
-    inference, shape = Inference(reader, max_string_chars=settings.max_string_chars).build()
+    builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
+    inference, shape = builder.build()
     grammar = compile_grammar(inference)
     settle(reader)
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(
         original=schema,
+        absent_null=absent_null,
         held=held,
         inference=inference,
         grammar=grammar,
         template=render_template(inference),
         system_prompt=prompt if isinstance(prompt, str) and prompt.strip() else None,
         shape=shape,
+        source_prefix=builder.hidden.source_prefix,
         deferred=tuple(reader.deferred.values()),
     )
 
