@@ -19,7 +19,8 @@ SETTINGS = Settings()
 
 
 def read(data: bytes, filename: str) -> list[str]:
-    return read_pages(load(data, filename=filename, settings=SETTINGS), dpi=96, settings=SETTINGS)
+    document = load(data, filename=filename, settings=SETTINGS)
+    return [page.text for page in read_pages(document, dpi=96, settings=SETTINGS)]
 
 
 def picture(*, blank: bool = False) -> Image.Image:
