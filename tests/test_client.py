@@ -71,6 +71,7 @@ class TestRequestFields:
         "image_resolution_dpi": 192,
         "chunking_keys": None,
     }
+    ADDED: ClassVar[dict[str, Any]] = {"absent": None}
 
     @pytest.mark.parametrize("owner", [Extractions, AsyncExtractions])
     @pytest.mark.parametrize("method", ["create", "create_stream"])
@@ -78,18 +79,16 @@ class TestRequestFields:
         function = getattr(owner, method)
         parameters = dict(inspect.signature(function).parameters)
         parameters.pop("self")
-        assert {name: parameter.default for name, parameter in parameters.items()} == self.HOSTED
+        assert {name: parameter.default for name, parameter in parameters.items()} == self.HOSTED | self.ADDED
         assert function.__doc__
         assert inspect.iscoroutinefunction(inspect.unwrap(function)) is (owner is AsyncExtractions)
 
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("n_consensus", 3),
             ("background", True),
             ("chunking_keys", {"lines": "id"}),
             ("deep_extraction", True),
-            ("sources", {"mode": "cited"}),
         ],
     )
     def test_a_feature_that_is_not_here_yet_is_an_error_and_not_ignored(

@@ -49,6 +49,7 @@ class TestRequests:
             "chunking_keys": None,
             "deep_extraction": None,
             "sources": None,
+            "absent": None,
         }
 
     @pytest.mark.parametrize("name", sorted(ExtractionParameters.model_fields.keys() - {"json_schema"}))

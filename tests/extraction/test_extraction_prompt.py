@@ -42,7 +42,9 @@ def test_the_schemas_and_the_callers_instructions_are_told_between_task_and_temp
     system = messages({**SCHEMA, "X-SystemPrompt": "Amounts are in euro."}, instructions="Ignore the header.")[
         0
     ].content
-    places = [system.index(text) for text in (STYLE.task, "Amounts are in euro.", "Ignore the header.", "The template:")]
+    places = [
+        system.index(text) for text in (STYLE.task, "Amounts are in euro.", "Ignore the header.", "The template:")
+    ]
     assert places == sorted(places)
 
 
