@@ -9,12 +9,14 @@ from typing import Any
 
 import jsonschema
 from evaluation_sets import Item
+from rapidfuzz import fuzz
 from rich.console import Console
 from rich.progress import Progress
 from scoring import Score
 
 from local_retab import Extraction, LocalRetabError, Retab, Settings
 from local_retab.extraction.prompt import PromptStyle
+from local_retab.extraction.readings import dates, numbers
 from local_retab.extraction.spots import bare
 from local_retab.service import ExtractionService
 
@@ -98,6 +100,16 @@ def _run(client: Retab, item: Item, options: Options) -> Result:
     )
 
 
+def holds(value: Any, content: str) -> bool:
+    """Whether the words in a box state a value: as text, in digits, as a day, or nearly so."""
+    if isinstance(value, int | float):
+        return any(abs(abs(number) - abs(value)) < 1e-6 for number in numbers(content.replace(" ", "")))
+    text = str(value)
+    return (
+        bare(text) in bare(content) or bool(dates(text) & dates(content)) or fuzz.ratio(bare(text), bare(content)) >= 90
+    )
+
+
 def _leaves(tree: Any, path: str) -> Iterator[tuple[str, float]]:
     if isinstance(tree, dict):
         for key, child in tree.items():
@@ -118,10 +130,7 @@ def _sources(extraction: Extraction | None) -> Iterator[Source]:
         if isinstance(tree, dict) and tree.keys() == {"value", "source"}:
             value, source = tree["value"], tree["source"]
             if value is not None and not isinstance(value, bool | list | dict):
-                content = source["content"] if source else ""
-                status = extraction.sources.evidence[path.replace("/", ".")]["status"]
-                exact = bare(str(value)) in bare(content) or status in ("matched", "ambiguous")
-                yield Source(path, value, source is not None, exact)
+                yield Source(path, value, source is not None, source is not None and holds(value, source["content"]))
         elif isinstance(tree, dict):
             waiting += [(f"{path}/{key}" if path else key, child) for key, child in tree.items()]
         elif isinstance(tree, list):

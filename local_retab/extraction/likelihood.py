@@ -52,7 +52,19 @@ class TokenLikelihoods:
 
 def calibrated(raw: float) -> float:
     """The measured share of right values among leaves of this raw probability."""
-    for (x0, y0), (x1, y1) in pairwise(CALIBRATION):
-        if raw <= x1:
-            return round(y0 + (y1 - y0) * (raw - x0) / (x1 - x0), 4)
-    return CALIBRATION[-1][1]
+    return round(interpolated(raw, CALIBRATION), 4)
+
+
+def interpolated(at: float, points: Sequence[tuple[float, float]]) -> float:
+    """The height at ``at`` of the line through ``points``, which are in order."""
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if at <= x1:
+            return y0 + (y1 - y0) * (at - x0) / (x1 - x0) if x1 > x0 else y1
+    return points[-1][1]
+
+
+def raw_of(likelihood: float) -> float:
+    """The raw probability that has this likelihood, for fitting the calibration anew; of several the middle one."""
+    low = interpolated(likelihood, [(y, x) for x, y in CALIBRATION])
+    high = 1 - interpolated(1 - likelihood, [(1 - y, 1 - x) for x, y in reversed(CALIBRATION)])
+    return (low + high) / 2
