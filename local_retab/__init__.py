@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from local_retab.client import AsyncExtractionStream, AsyncRetab, ExtractionStream, Retab
     from local_retab.errors import LocalRetabError
     from local_retab.settings import Settings
+    from local_retab.transport.official import sdk_transport
     from local_retab.wire import Extraction, ExtractionChunk, FileRef, MIMEData
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOME = {
     "MIMEData": "wire",
     "Retab": "client",
     "Settings": "settings",
+    "sdk_transport": "transport.official",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Retab",
     "Settings",
     "__version__",
+    "sdk_transport",
 ]
 
 

@@ -11,21 +11,42 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 
-from pydantic import ValidationError
-
-from local_retab.documents import load
 from local_retab.errors import GenerationCancelledError, RequestError
+from local_retab.resources import (
+    AsyncConsensus,
+    AsyncParses,
+    AsyncSchemas,
+    AsyncStoredExtractions,
+    AsyncStoredFiles,
+    Consensus,
+    Parses,
+    Resource,
+    Schemas,
+    StoredExtractions,
+    StoredFiles,
+    open_document,
+    request_model,
+)
 from local_retab.schema import load_schema
 from local_retab.settings import Settings
-from local_retab.wire import DEFAULT_DPI, DEFAULT_MODEL, Extraction, ExtractionChunk, ExtractionParameters
+from local_retab.wire import (
+    DEFAULT_DPI,
+    DEFAULT_MODEL,
+    Extraction,
+    ExtractionChunk,
+    ExtractionParameters,
+    File,
+    FileRef,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from local_retab.documents import DocumentSource
+    from local_retab.documents import Document, DocumentSource
     from local_retab.schema import SchemaSource
-    from local_retab.transport.base import Run, Transport
+    from local_retab.service.runner import Run
+    from local_retab.transport.base import Transport
 
 P = ParamSpec("P")
 Self_ = TypeVar("Self_")
@@ -121,13 +142,13 @@ class AsyncExtractionStream:
 class Request(NamedTuple):
     """The arguments of one call."""
 
-    document: DocumentSource
+    document: DocumentSource | FileRef | File
     json_schema: SchemaSource
     fields: dict[str, Any]
 
 
 def request(
-    document: DocumentSource,
+    document: DocumentSource | FileRef | File,
     json_schema: SchemaSource,
     model: str = DEFAULT_MODEL,
     instructions: str | None = None,
@@ -143,11 +164,15 @@ def request(
     image_resolution_dpi: int = DEFAULT_DPI,
     chunking_keys: dict[str, str] | None = None,
     absent: Literal["schema", "null"] | None = None,
+    modality: Literal["auto", "image", "text"] | None = None,
+    image_min_tokens: int | None = None,
+    image_max_tokens: int | None = None,
 ) -> Request:
     """The signature of every call, with the hosted order and defaults.
 
-    ``document``: a path, bytes, a binary file, a PIL image, a data URL, or MIMEData. ``json_schema``: a dict, JSON
-    text, a path, a pydantic model, a dataclass, or a TypedDict.
+    ``document``: a path, bytes, a binary file, a PIL image, a data URL, MIMEData, or a stored file (File or FileRef).
+    ``json_schema``: a dict, JSON text, a path, a pydantic model, a dataclass, or a TypedDict. Beside the hosted fields:
+    ``modality`` and the image tokens of a page, which default to the settings.
     """
     fields = dict(locals())
     return Request(fields.pop("document"), fields.pop("json_schema"), fields)
@@ -171,33 +196,29 @@ def _takes(
     return decorate
 
 
-class _Requests:
+class _Requests(Resource):
     """From the arguments of a call to a started run, for both clients."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def _prepare(self, request: Request) -> tuple[Document, ExtractionParameters]:
+        schema = load_schema(request.json_schema, settings=self._transport.settings)
+        parameters = request_model(ExtractionParameters, json_schema=schema, **request.fields)
+        return open_document(request.document, self._transport), parameters
 
     def _start(self, request: Request) -> ExtractionStream:
-        settings = self._transport.settings
-        schema = load_schema(request.json_schema, settings=settings)
-        try:
-            parameters = ExtractionParameters(json_schema=schema, **request.fields)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise RequestError(
-                f"{field}: {first['msg']} (got {first['input']!r}).", details={"field": field}
-            ) from error
-        document = load(request.document, settings=settings)
-        return ExtractionStream(self._transport.stream(document, parameters))
+        if request.fields["background"]:
+            raise RequestError("background=True: a stream cannot run in the background. Call `create` instead.")
+        return ExtractionStream(self._transport.stream(*self._prepare(request)))
+
+    def _create(self, request: Request) -> Extraction | ExtractionStream:
+        """The record of a background request, else the run whose end is wanted."""
+        if request.fields["stream"]:
+            raise RequestError("stream=True: `create` returns the finished extraction. Call `create_stream` instead.")
+        if request.fields["background"]:
+            return self._transport.extractions.create_in_background(*self._prepare(request))
+        return self._start(request)
 
 
-def _refuse_stream(request: Request) -> None:
-    if request.fields["stream"]:
-        raise RequestError("stream=True: `create` returns the finished extraction. Call `create_stream` instead.")
-
-
-class Extractions(_Requests):
+class Extractions(_Requests, StoredExtractions):
     """``client.extractions``. See ``request`` for the arguments."""
 
     @_takes(request)
@@ -210,16 +231,18 @@ class Extractions(_Requests):
 
     @_takes(request)
     def create(self, request: Request) -> Extraction:
-        """Extract, wait, and return the finished extraction.
+        """Extract, wait, and return the finished extraction; in the ``background``: its record, at once.
 
         Raises RequestError, DocumentError, SchemaError, ModelError or GenerationError.
         """
-        _refuse_stream(request)
-        with self._start(request) as stream:
+        begun = self._create(request)
+        if isinstance(begun, Extraction):
+            return begun
+        with begun as stream:
             return stream.final()
 
 
-class AsyncExtractions(_Requests):
+class AsyncExtractions(_Requests, AsyncStoredExtractions):
     """``Extractions`` for asynchronous programs."""
 
     @_takes(request)
@@ -230,31 +253,62 @@ class AsyncExtractions(_Requests):
     @_takes(request)
     async def create(self, request: Request) -> Extraction:
         """Like ``Extractions.create``; cancelling the task stops the work."""
-        _refuse_stream(request)
-        async with AsyncExtractionStream(await asyncio.to_thread(self._start, request)) as stream:
+        begun = await asyncio.to_thread(self._create, request)
+        if isinstance(begun, Extraction):
+            return begun
+        async with AsyncExtractionStream(begun) as stream:
             return await stream.final()
 
 
 class _Client:
-    """A transport that is owned, or shared when it is given."""
+    """A transport, which ``close`` closes."""
 
-    def __init__(self, settings: Settings | None = None, *, transport: Transport | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        settings = settings or (transport.settings if transport else Settings.from_environment())
+        if base_url is not None:
+            from local_retab.transport.http import HttpTransport
+
+            transport = HttpTransport(base_url, api_key or "local", settings)
         if transport is None:
             from local_retab.service import ExtractionService
 
-            transport = ExtractionService(settings or Settings.from_environment())
+            transport = ExtractionService(settings)
         self._transport = transport
 
 
 class Retab(_Client):
     """The hosted client's interface, in process: no key, no network.
 
-    ``settings`` default to the environment's. Models are loaded when first used and freed by ``close``.
+    ``settings`` default to the environment's. Models are loaded when first used and freed by ``close``. With
+    ``base_url`` (and the server's ``api_key``, if it has one) a running ``local-retab serve`` answers instead.
     """
 
     @functools.cached_property
     def extractions(self) -> Extractions:
         return Extractions(self._transport)
+
+    @functools.cached_property
+    def parses(self) -> Parses:
+        return Parses(self._transport)
+
+    @functools.cached_property
+    def schemas(self) -> Schemas:
+        return Schemas(self._transport)
+
+    @functools.cached_property
+    def files(self) -> StoredFiles:
+        return StoredFiles(self._transport)
+
+    @functools.cached_property
+    def consensus(self) -> Consensus:
+        return Consensus(self._transport)
 
     def close(self) -> None:
         """Free the models; running extractions end with an error."""
@@ -275,6 +329,22 @@ class AsyncRetab(_Client):
     @functools.cached_property
     def extractions(self) -> AsyncExtractions:
         return AsyncExtractions(self._transport)
+
+    @functools.cached_property
+    def parses(self) -> AsyncParses:
+        return AsyncParses(self._transport)
+
+    @functools.cached_property
+    def schemas(self) -> AsyncSchemas:
+        return AsyncSchemas(self._transport)
+
+    @functools.cached_property
+    def files(self) -> AsyncStoredFiles:
+        return AsyncStoredFiles(self._transport)
+
+    @functools.cached_property
+    def consensus(self) -> AsyncConsensus:
+        return AsyncConsensus(self._transport)
 
     async def close(self) -> None:
         """Free the models; running extractions end with an error."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 
@@ -16,12 +16,22 @@ PREFIX = "LOCAL_RETAB_"
 MIB = 1024 * 1024
 
 
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: [name.strip() for name in value.split(",")] if isinstance(value, str) else value),
+]
+"""Several names; in an environment variable separated by commas."""
+
+
 class Settings(BaseModel):
     """Every limit and choice. Each field is also an environment variable: ``LOCAL_RETAB_`` and its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(default_factory=lambda: user_cache_path("local-retab"), description="Where models are kept.")
+    home: Path = Field(
+        default_factory=lambda: user_cache_path("local-retab"),
+        description="Where models, records and files are kept.",
+    )
     model_micro: str | None = Field(
         default=None, description="The model that retab-micro means; unset: the best installed."
     )
@@ -37,6 +47,19 @@ class Settings(BaseModel):
     max_page_pixels: int = Field(default=40_000_000, gt=0, description="Most pixels of one rendered or decoded page.")
     max_text_chars: int = Field(default=2_000_000, gt=0, description="Most characters of text of one document.")
     max_document_seconds: float = Field(default=30.0, gt=0, description="Longest time to read one document.")
+    max_archive_bytes: int = Field(
+        default=256 * MIB, gt=0, description="Most bytes that the parts of a zipped Office file unpack to."
+    )
+    max_archive_entries: int = Field(default=10_000, gt=0, description="Most parts of a zipped Office file.")
+    document_isolation: Literal["process", "none"] = Field(
+        default="process", description="Where untrusted files are parsed: each in a child process, or in this one."
+    )
+    max_parser_bytes: int = Field(
+        default=1536 * MIB, gt=0, description="Most memory of the process that parses one document (Linux)."
+    )
+    document_password: SecretStr | None = Field(
+        default=None, description="Password for documents that are protected by one."
+    )
 
     ocr: Literal["auto", "always", "never"] = Field(
         default="auto", description="Read pages from their pixels: where their text cannot be used, always, or never."
@@ -51,6 +74,20 @@ class Settings(BaseModel):
 
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")
+
+    modality: Literal["auto", "image", "text"] = Field(
+        default="auto",
+        description="What a model is shown: images and text where it sees, else text; images alone; text alone.",
+    )
+    image_min_tokens: int | None = Field(
+        default=None, gt=0, description="Least tokens for the image of a page; unset: as the model does."
+    )
+    image_max_tokens: int | None = Field(
+        default=None, gt=0, description="Most tokens for the image of a page; unset: as the model does."
+    )
+    image_cache_bytes: int = Field(
+        default=512 * MIB, ge=0, description="Memory for the embeddings of images that were seen."
+    )
 
     context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
     max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")
@@ -71,6 +108,22 @@ class Settings(BaseModel):
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU, -1 all; unset: all when llama.cpp has a GPU."
     )
+
+    keep: Literal["all", "none"] = Field(
+        default="all", description="What is kept of requests: all (records, documents, cached results), or none."
+    )
+    keep_days: float | None = Field(default=None, gt=0, description="Days after which what is kept is deleted.")
+    max_cache_bytes: int = Field(default=256 * MIB, ge=0, description="Size of the result cache; 0 turns it off.")
+
+    api_key: SecretStr | None = Field(default=None, description="The key that the server asks for; unset: any.")
+    allowed_hosts: Names = Field(default=(), description="Further Host headers that the server answers to.")
+    cors_origins: Names = Field(default=(), description="Web origins that may call the server.")
+    isolate: bool = Field(default=True, description="Whether the server runs the engine in a process of its own.")
+    max_body_bytes: int = Field(default=96 * MIB, gt=0, description="Largest body of a request to the server.")
+    max_requests: int = Field(default=64, gt=0, description="Most extractions under way in the server, waiting or not.")
+    max_queued_requests: int = Field(default=1000, gt=0, description="Most background requests that wait.")
+    heartbeat_seconds: float = Field(default=10.0, gt=0, description="A blank line in a stream after so long a pause.")
+    link_seconds: float = Field(default=3600.0, gt=0, description="How long upload and download links are good for.")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

@@ -7,9 +7,10 @@ error and not a silently dropped wish.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
 
 DEFAULT_MODEL = "retab-small"
 DEFAULT_DPI = 192
@@ -17,6 +18,8 @@ MIN_DPI, MAX_DPI = 96, 300
 MAX_CONSENSUS = 16
 
 DocumentType = Literal["pdf", "image", "csv", "xlsx", "docx", "txt"]
+SHA256 = "^[0-9a-fA-F]{64}$"
+
 Status = Literal["pending", "queued", "in_progress", "completed", "failed", "cancelled"]
 
 
@@ -41,6 +44,29 @@ class FileRef(_Response):
     id: str
     filename: str
     mime_type: str
+
+
+class DocumentInput(_Request):
+    """A document of a request, in the forms that the hosted clients send.
+
+    ``{filename, url}`` (MIMEData), ``{id}`` with or without filename and media type (a stored file), or ``{content,
+    mime_type}`` with or without filename (base64, as the Go client may send it).
+    """
+
+    filename: str | None = Field(default=None, min_length=1)
+    url: str | None = Field(default=None, min_length=1)
+    id: str | None = Field(default=None, min_length=1)
+    content: str | None = None
+    mime_type: str | None = None
+
+    @model_validator(mode="after")
+    def _check_form(self) -> Self:
+        given = [name for name in ("url", "id", "content") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a document is {filename, url}, {id}, or {filename, content, mime_type}")
+        if given == ["url"] and self.filename is None:
+            raise ValueError("a document with a url needs a filename")
+        return self
 
 
 class SourcesRequest(_Request):
@@ -73,12 +99,85 @@ class ExtractionParameters(_Request):
     absent: Literal["schema", "null"] | None = Field(
         default=None, description="An addition to the hosted contract; null: what is not stated is null, as hosted."
     )
+    modality: Literal["auto", "image", "text"] | None = Field(
+        default=None, description="An addition to the hosted contract: what the model is shown; null: the setting."
+    )
+    image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
+    image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
 
 
 class ExtractionRequest(ExtractionParameters):
     """The whole body of POST /v1/extractions and POST /v1/extractions/stream."""
 
-    document: MIMEData
+    document: DocumentInput
+
+
+TableFormat = Literal["markdown", "yaml", "html", "json"]
+
+
+class ParseParameters(_Request):
+    """Every field of POST /v1/parses but the document."""
+
+    model: Annotated[str, Field(min_length=1), _null_is(DEFAULT_MODEL)] = DEFAULT_MODEL
+    table_parsing_format: Annotated[TableFormat, _null_is("html")] = "html"
+    instructions: str | None = None
+    bust_cache: Annotated[bool, _null_is(False)] = False
+    background: Annotated[bool, _null_is(False)] = False
+    image_resolution_dpi: Annotated[int, Field(ge=MIN_DPI, le=MAX_DPI), _null_is(DEFAULT_DPI)] = DEFAULT_DPI
+
+
+class ParseRequest(ParseParameters):
+    """The whole body of POST /v1/parses."""
+
+    document: DocumentInput
+
+
+class SchemaParameters(_Request):
+    """Every field of POST /v1/schemas/generate but the documents."""
+
+    model: Annotated[str, Field(min_length=1), _null_is(DEFAULT_MODEL)] = DEFAULT_MODEL
+    instructions: str | None = None
+    background: Annotated[bool, _null_is(False)] = False
+    stream: Annotated[bool, _null_is(False)] = False
+    image_resolution_dpi: Annotated[int, Field(ge=MIN_DPI, le=MAX_DPI), _null_is(DEFAULT_DPI)] = DEFAULT_DPI
+
+
+class SchemaRequest(SchemaParameters):
+    """The whole body of POST /v1/schemas/generate."""
+
+    documents: list[DocumentInput] = Field(min_length=1)
+
+
+class ConsensusRequest(_Request):
+    """The body of POST /v1/consensus."""
+
+    inputs: list[dict[str, Any]] = Field(min_length=1)
+    json_schema: dict[str, Any] | None = None
+    include_alignment: Annotated[bool, _null_is(False)] = False
+
+
+class SourcesJobRequest(_Request):
+    """The body of POST /v1/extractions/{id}/sources."""
+
+    mode: Annotated[Literal["located", "cited"], _null_is("located")] = "located"
+    background: Annotated[bool, _null_is(False)] = False
+    job_id: str | None = None
+    retry: bool | None = None
+
+
+class UploadRequest(_Request):
+    """The body of POST /v1/files/upload; ``sha256`` in 64 hex digits."""
+
+    filename: str = Field(min_length=1, max_length=1024)
+    size_bytes: int = Field(ge=0)
+    content_type: str | None = Field(default=None, max_length=255)
+    sha256: str | None = Field(default=None, pattern=SHA256)
+
+
+class UploadCompletion(_Request):
+    """The body of POST /v1/files/upload/{id}/complete."""
+
+    sha256: str | None = Field(default=None, pattern=SHA256)
 
 
 class ErrorInfo(_Response):
@@ -100,16 +199,20 @@ class Usage(_Response):
     """Hosted credits, of which a local run costs none, and what the run took: counts of tokens, and seconds.
 
     ``cached_prompt_tokens`` were computed by an earlier request; ``forced_output_tokens`` the schema left no choice
-    about. The fields beside ``credits`` are an addition to the hosted contract.
+    about. ``image_tokens`` are prompt tokens too; ``encoded_images`` went through the projector, where earlier ones
+    are remembered. The fields beside ``credits`` are an addition to the hosted contract.
     """
 
     credits: float = 0.0
     prompt_tokens: int = 0
     cached_prompt_tokens: int = 0
+    image_tokens: int = 0
+    encoded_images: int = 0
     output_tokens: int = 0
     forced_output_tokens: int = 0
     decode_calls: int = 0
     queue_seconds: float = 0.0
+    encode_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     grammar_seconds: float = 0.0
@@ -171,6 +274,120 @@ class Extraction(ExtractionChunk):
     )
     absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
     sources: ExtractionSources | None = None
+
+
+class ParseOutput(_Response):
+    """The text of each page, and of the whole document."""
+
+    pages: list[str] = Field(default_factory=list)
+    text: str = ""
+
+
+class Parse(_Response):
+    """The text of a document."""
+
+    id: str
+    file: FileRef
+    model: str
+    table_parsing_format: TableFormat
+    instructions: str | None = None
+    output: ParseOutput
+    status: Status = "completed"
+    error: ErrorInfo | None = None
+    usage: Usage | None = Field(default_factory=Usage)
+    created_at: datetime
+
+
+class SchemaGeneration(_Response):
+    """A JSON schema that was proposed for documents."""
+
+    id: str
+    object: Literal["schema"] = "schema"
+    created_at: datetime
+    json_schema: dict[str, Any] = Field(default_factory=dict)
+    strict: bool = True
+    status: Status = "completed"
+    error: ErrorInfo | None = None
+
+
+class Reconciliation(_Response):
+    """The answer of POST /v1/consensus."""
+
+    consensus: dict[str, Any]
+    likelihoods: dict[str, float]
+    fields: list[dict[str, Any]] | None
+    alignment: dict[str, Any]
+
+
+class SourcesResponse(_Response):
+    """An extraction's output with the place in the document that each value was found at."""
+
+    object: Literal["extraction.sources"] = "extraction.sources"
+    extraction_id: str
+    document_type: DocumentType
+    file: FileRef
+    extraction: dict[str, Any]
+    sources: dict[str, Any]
+    evidence: dict[str, Any] | None = Field(default_factory=dict)
+    job: dict[str, Any] | None = None
+
+
+class File(_Response):
+    """A stored file."""
+
+    object: Literal["file"] = "file"
+    id: str
+    filename: str
+    mime_type: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    page_count: int | None = None
+
+
+class FileUpload(_Response):
+    """Where to send the bytes of a new file; in camel case on the wire."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+    file_id: str
+    upload_url: str
+    upload_method: Literal["PUT"] = "PUT"
+    upload_headers: dict[str, str] = Field(default_factory=dict)
+    mime_data: MIMEData | None = None
+    expires_at: datetime
+
+
+class FileLink(_Response):
+    """A link to the bytes of a file that needs no key, and a reference that can be sent as a document."""
+
+    download_url: str
+    expires_in: str
+    filename: str
+    mime_data: MIMEData | None = None
+
+
+class ListMetadata(_Response):
+    """Cursors: None where there is no page in that direction."""
+
+    before: str | None
+    after: str | None
+
+
+Item = TypeVar("Item")
+
+
+class ListPage(_Response, Generic[Item]):
+    """One page of a list."""
+
+    data: list[Item]
+    list_metadata: ListMetadata
+
+
+class ErrorBody(_Response):
+    """What every error answers; ``message`` is at the top for clients that look for a text there."""
+
+    detail: ErrorInfo
+    message: str
 
 
 def now() -> datetime:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from scoring import Score
 
 from local_retab import Extraction, LocalRetabError, Retab, Settings
+from local_retab.extraction import prompt
 from local_retab.extraction.prompt import PromptStyle
 from local_retab.extraction.readings import dates, numbers
 from local_retab.extraction.spots import bare
@@ -63,7 +64,8 @@ class Result:
 def evaluate(items: Sequence[Item], options: Options, style: PromptStyle) -> list[Result]:
     """Every item in turn; the model stays in memory."""
     console = Console(stderr=True)
-    service = ExtractionService(Settings.from_environment(), style=style)
+    prompt.STYLE = style
+    service = ExtractionService(Settings.from_environment())
     with Retab(transport=service) as client, Progress(console=console, transient=True) as progress:
         service.preload(options.model)
         return [_run(client, item, options) for item in progress.track(items, description="extracting")]

@@ -12,6 +12,7 @@ from scripted_backend import ScriptedBackend
 
 from local_retab.engine.engine import Engine
 from local_retab.service import ExtractionService
+from local_retab.service.runner import LocalRunner
 from local_retab.settings import Settings
 
 SCHEMA: dict[str, Any] = {
@@ -59,5 +60,6 @@ class ScriptedService(ExtractionService):
     @property
     def running(self) -> int:
         """Sequences that the engines hold slots for."""
-        engines = list(self._engines._engines.values())
+        assert isinstance(self.runner, LocalRunner)
+        engines = list(self.runner._engines._engines.values())
         return sum(slot.busy for engine in engines for slot in engine._scheduler._pool._slots)

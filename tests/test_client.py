@@ -86,7 +86,6 @@ class TestRequestFields:
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("background", True),
             ("chunking_keys", {"lines": "id"}),
             ("deep_extraction", True),
         ],

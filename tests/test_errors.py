@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_retab import errors
-from local_retab.errors import EngineError, LocalRetabError
+from local_retab.errors import EngineError, LocalRetabError, OverloadedError, StorageError, WorkerLostError
 
 
 def tree(root: type[LocalRetabError]) -> Iterator[type[LocalRetabError]]:
@@ -22,6 +22,10 @@ def tree(root: type[LocalRetabError]) -> Iterator[type[LocalRetabError]]:
 CLASSES = list(tree(LocalRetabError))
 INVALID_SCHEMA = {"SchemaError", "InvalidSchemaError"}
 """A schema that is none is the only kind of the base class, and shares its code."""
+
+
+PASSING = (LocalRetabError, EngineError, WorkerLostError, StorageError, OverloadedError)
+"""Faults of the machine, and what helps to repeat."""
 
 
 def drawn() -> list[tuple[str, str, int]]:
@@ -72,7 +76,7 @@ def test_codes_are_unique() -> None:
 def test_no_permanent_failure_is_one_that_the_hosted_clients_repeat(kind: type[LocalRetabError]) -> None:
     repeated = kind.http_status >= 500 or kind.http_status == 429
     # The root is never raised itself.
-    assert repeated is (kind in (LocalRetabError, EngineError))
+    assert repeated is (kind in PASSING)
 
 
 def test_exit_codes_tell_the_branches_apart() -> None:

@@ -23,6 +23,7 @@ PUBLIC = [
     "Retab",
     "Settings",
     "__version__",
+    "sdk_transport",
 ]
 HEAVY = {
     "PIL", "huggingface_hub", "jinja2", "jsonschema", "llama_cpp", "llguidance", "numpy", "outlines", "pillow_heif",

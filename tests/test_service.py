@@ -11,11 +11,12 @@ import pytest
 from scripted_backend import ScriptedBackend
 from scripted_service import DOCUMENT, SCHEMA, ScriptedService
 
-from local_retab import service as service_module
 from local_retab.documents import load
 from local_retab.engine import hardware, llama
 from local_retab.errors import FeatureNotAvailableError, ModelLoadError, ModelNotFoundError, UnsupportedSchemaError
-from local_retab.service import UNAVAILABLE, ExtractionService, base32, new_id, refuse_unavailable
+from local_retab.service import ExtractionService, identifiers
+from local_retab.service.identifiers import base32, new_id
+from local_retab.service.runner import UNAVAILABLE, refuse_unavailable
 from local_retab.settings import Settings
 from local_retab.wire import ExtractionParameters
 
@@ -29,7 +30,7 @@ def test_ids_have_the_hosted_form_and_are_never_the_same() -> None:
 def test_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for milliseconds in (1, 31, 32, 1_700_000_000_000, 1_700_000_000_001, 32**9):
-        monkeypatch.setattr(service_module.time, "time_ns", lambda: milliseconds * 1_000_000)  # noqa: B023
+        monkeypatch.setattr(identifiers.time, "time_ns", lambda: milliseconds * 1_000_000)  # noqa: B023
         made.append(new_id("extr"))
     assert made == sorted(made)
 
@@ -42,7 +43,7 @@ def test_numbers_in_crockfords_base_32() -> None:
 
 
 def test_everything_unavailable_is_named_at_once() -> None:
-    asked = {"background": True, "chunking_keys": {"a": "b"}, "deep_extraction": True}
+    asked = {"chunking_keys": {"a": "b"}, "deep_extraction": True}
     parameters = ExtractionParameters(json_schema={}, **asked)  # type: ignore[arg-type]
     with pytest.raises(FeatureNotAvailableError) as caught:
         refuse_unavailable(parameters)
@@ -56,7 +57,7 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("error", "fields"),
         [
-            (FeatureNotAvailableError, {"background": True}),
+            (FeatureNotAvailableError, {"deep_extraction": True}),
             (UnsupportedSchemaError, {"json_schema": {"type": "string", "pattern": "(?<"}}),
             (ModelNotFoundError, {"model": "nothing"}),
         ],

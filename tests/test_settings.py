@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 from local_retab.settings import PREFIX, Settings
@@ -34,6 +34,9 @@ def good(name: str) -> tuple[str, Any]:
         default = Settings.model_fields[name].default
         number = next(value for value in range(1000) if valid(name, value) and value != default)
         return str(number), number
+    for kind, text, value in ((SecretStr, "secret", SecretStr("secret")), (..., "one, two", ("one", "two"))):
+        if kind in allowed:
+            return text, value
     if allowed == {str}:
         return "a name", "a name"
     other = next(value for value in allowed if value != Settings.model_fields[name].default)
@@ -61,7 +64,7 @@ def bad(name: str) -> list[str]:
                 found.append(str(lt))
             case Le(le):
                 found.append(str(le + 1))  # type: ignore[operator]
-    return found if kinds(name) & {Path, str} else [*found, "many"]
+    return found if kinds(name) & {Path, str, SecretStr} else [*found, "many"]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

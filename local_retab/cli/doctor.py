@@ -20,6 +20,7 @@ from local_retab.cli.terminal import file_size, printable, say, to_json
 from local_retab.errors import EngineError, LocalRetabError
 
 if TYPE_CHECKING:
+    from local_retab.engine.pace import ImageCost
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
 
@@ -62,6 +63,8 @@ class Report:
     store: str
     disk_free: int | None
     default_model: str | None
+    page_image: ImageCost | None
+    """What the image of an A4 page costs the default model here; None where it does not see."""
     models: list[Fit]
     settings: dict[str, Any]
     problems: list[str]
@@ -91,7 +94,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
     from local_retab.wire import DEFAULT_MODEL
 
     errors: list[LocalRetabError] = []
-    backend = default = None
+    backend = default = page_image = None
     try:
         backend = _backend(settings)
     except EngineError as error:
@@ -101,6 +104,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
     try:
         installed = store.installed()
         default = store.resolve(DEFAULT_MODEL, settings).name
+        page_image = _page_image(settings)
     except LocalRetabError as error:
         errors.append(error)
     found = memory()
@@ -112,6 +116,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
         store=str(settings.home / "models"),
         disk_free=_disk_free(settings.home),
         default_model=default,
+        page_image=page_image,
         models=[
             Fit(model.name, model.installed, model.size, _fits(model.size, found.available))
             for model in known_models(store.catalogue, installed)
@@ -136,6 +141,20 @@ def _backend(settings: Settings) -> Backend:
         ) from error
     layers = settings.gpu_layers if settings.gpu_layers is not None else -1
     return Backend("gpu" if gpu and layers else "cpu", settings.threads or physical_cores())
+
+
+def _page_image(settings: Settings) -> ImageCost | None:
+    """Measured with the model itself, which is loaded for it only when it sees."""
+    from local_retab.service import ExtractionService
+    from local_retab.wire import DEFAULT_MODEL
+
+    service = ExtractionService(settings)
+    if service.store.resolve(DEFAULT_MODEL, settings).projector is None:
+        return None
+    try:
+        return service.page_cost(DEFAULT_MODEL)
+    finally:
+        service.close()
 
 
 def _versions() -> dict[str, str | None]:
@@ -174,6 +193,7 @@ def describe(report: Report) -> list[str]:
         ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
         ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),
         ("default model", printable(report.default_model or "none installed")),
+        ("page image", _cost(report.page_image)),
     ]
     versions = [
         (name, found or (f'absent: pip install "local-retab[{EXTRAS[name]}]"' if name in EXTRAS else "absent"))
@@ -201,6 +221,12 @@ def describe(report: Report) -> list[str]:
 
 
 FITS = {True: "fits in memory", False: "too large for the memory available now", None: "size not known"}
+
+
+def _cost(cost: ImageCost | None) -> str:
+    if cost is None:
+        return "the default model reads text only"
+    return f"A4 at 192 dpi: {cost.tokens} tokens, about {cost.seconds:.1f} s"
 
 
 def _size(size: int | None) -> str:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,13 @@ def extract(
     ] = None,
     instructions: Annotated[str | None, typer.Option(help="Advice to the model, in plain words.")] = None,
     dpi: Annotated[int | None, typer.Option(help="Resolution of page images, 96 to 300. Default: 192.")] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="What the model is shown: auto, image or text. Default: auto, images where it sees."),
+    ] = None,
+    image_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
+    ] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     n_consensus: Annotated[
         int, typer.Option(help="Votes, 1 to 16, that are reconciled to one result with the likelihood of each value.")
@@ -73,7 +81,10 @@ def extract(
         bool, typer.Option("--ndjson", help="Print every partial result as a line of JSON; the last is the extraction.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Also show tokens, seconds by phase, and the codes of errors.")
+        bool,
+        typer.Option(
+            "--verbose", help="Also show tokens, seconds by phase, what images will cost, and the codes of errors."
+        ),
     ] = False,
 ) -> None:
     """Extract structured data from a document: a valid value under your JSON Schema, live while it is produced."""
@@ -89,13 +100,18 @@ def extract(
     if annotate is not None and annotate.suffix.lower() not in PAGE_FORMATS:
         raise RequestError(f"--annotate {annotate}: pages are written as .png or .pdf. Choose one of these names.")
     settings = Settings.from_environment()
-    fields: dict[str, Any] = {
-        "image_resolution_dpi": DEFAULT_DPI if dpi is None else dpi,
-        "n_consensus": n_consensus,
-        "absent": "null" if absent_null else None,
-        "sources": {"mode": "located"} if sources or annotate or whole or ndjson else None,
-    }
     model = DEFAULT_MODEL if model is None else model
+    located = {"mode": "located"} if sources or annotate or whole or ndjson else None
+    request = _Request(
+        model,
+        instructions,
+        DEFAULT_DPI if dpi is None else dpi,
+        modality,
+        image_tokens,
+        n_consensus,
+        "null" if absent_null else None,
+        located,
+    )
     source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
     try:
@@ -104,14 +120,13 @@ def extract(
                 settings,
                 source,
                 schema,
-                model=model,
-                instructions=instructions,
-                fields=fields,
+                request,
                 view=view,
+                announce=verbose,
                 lines=out if ndjson else None,
             )
             if annotate is not None:
-                _annotate(result, source, annotate, fields["image_resolution_dpi"], settings)
+                _annotate(result, source, annotate, request.image_resolution_dpi, settings)
             if not ndjson:
                 out.write(to_json(_shown(result, whole=whole, sources=sources)))
     except LocalRetabError as error:
@@ -124,6 +139,20 @@ def extract(
         _summarise(result, view, output)
     if verbose:
         _report(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the options ask for, by the names of the client's arguments."""
+
+    model: str
+    instructions: str | None
+    image_resolution_dpi: int
+    modality: str | None
+    image_max_tokens: int | None
+    n_consensus: int
+    absent: str | None
+    sources: dict[str, Any] | None
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:
@@ -146,14 +175,16 @@ def _run(
     settings: Settings,
     source: DocumentSource,
     schema: Path,
+    request: _Request,
     *,
-    model: str,
-    instructions: str | None,
-    fields: dict[str, Any],
     view: LiveView,
+    announce: bool,
     lines: Output | None,
 ) -> Extraction:
-    """The finished extraction; every chunk on the way goes to the view and, as a line of JSON, to ``lines``."""
+    """The finished extraction; every chunk on the way goes to the view and, as a line of JSON, to ``lines``.
+
+    ``announce``: say what the page images will cost before they are looked at.
+    """
     from local_retab.client import Retab
     from local_retab.wire import Extraction
 
@@ -161,13 +192,15 @@ def _run(
     with (
         view,
         Retab(transport=service) as client,
-        client.extractions.create_stream(source, schema, model, instructions, **fields) as stream,
+        client.extractions.create_stream(source, schema, **asdict(request)) as stream,
     ):
         # Only now: a wrong request should not have to wait for the model.
-        view.model = service.store.resolve(model, settings).name
+        view.model = service.store.resolve(request.model, settings).name
         view.enter("loading the model")
         with _exit_on_interrupt(view):
-            service.preload(model)
+            service.preload(request.model)
+        if announce:
+            _announce(service, source, request)
         view.enter("reading the document")
         for chunk in stream:
             view.show(chunk.output, complete=isinstance(chunk, Extraction))
@@ -190,6 +223,18 @@ def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, 
 
     assert result.sources is not None, "sources were asked for"
     save_annotated(annotated_pages(load(source, settings=settings), result.sources, dpi=dpi, settings=settings), path)
+
+
+def _announce(service: ExtractionService, source: DocumentSource, request: _Request) -> None:
+    """What the page images will cost here, where the model looks at any."""
+    from local_retab.documents import load
+    from local_retab.wire import ExtractionParameters
+
+    document = load(source, settings=service.settings)
+    cost = service.image_cost(document, ExtractionParameters(json_schema={}, **asdict(request)))
+    if cost is not None:
+        pages = "1 page" if cost.images == 1 else f"{cost.images} pages"
+        say(f"images   {pages}, {cost.tokens} tokens, about {cost.seconds:.1f} s before the answer begins")
 
 
 @contextmanager
@@ -236,10 +281,13 @@ def _report(result: Extraction) -> None:
         return
     forced = usage.forced_output_tokens / usage.output_tokens if usage.output_tokens else 0.0
     speed = usage.output_tokens / usage.decode_seconds if usage.decode_seconds else 0.0
+    seen = f"images   {usage.image_tokens} tokens of the prompt, {usage.encoded_images} images encoded\n"
     say(
         f"prompt   {usage.prompt_tokens} tokens, {usage.cached_prompt_tokens} of them from an earlier request\n"
+        f"{seen if usage.image_tokens else ''}"
         f"output   {usage.output_tokens} tokens, {forced:.0%} forced by the schema, {usage.decode_calls} decode calls, "
         f"{speed:.1f} tokens/s\n"
-        f"seconds  {usage.queue_seconds:.2f} waiting, {usage.prefill_seconds:.2f} prefill, "
+        f"seconds  {usage.queue_seconds:.2f} waiting, {usage.encode_seconds:.2f} encoding images, "
+        f"{usage.prefill_seconds:.2f} prefill, "
         f"{usage.decode_seconds:.2f} decoding, of these {usage.grammar_seconds:.2f} for the grammar"
     )

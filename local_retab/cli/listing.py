@@ -44,8 +44,12 @@ def known_models(catalogue: Catalogue, installed: Sequence[InstalledModel]) -> l
                 model is not None,
             )
         )
-    imported = [KnownModel(m.name, m.name, None, _size_on_disk(m), None, None, True) for m in on_disk.values()]
+    imported = [KnownModel(m.name, m.name, None, _size_on_disk(m), None, _reads(m), True) for m in on_disk.values()]
     return rows + imported
+
+
+def _reads(model: InstalledModel) -> str:
+    return READS["text" if model.projector is None else "vision"]
 
 
 def _size_on_disk(model: InstalledModel) -> int:

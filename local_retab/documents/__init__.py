@@ -5,11 +5,13 @@ from local_retab.documents.layout import WordBox, lay_out
 from local_retab.documents.load import DocumentSource, load
 from local_retab.documents.reading import page_count, pages
 from local_retab.documents.recognition import Recognition, is_blank
+from local_retab.documents.selection import PageSelection
 
 __all__ = [
     "Document",
     "DocumentSource",
     "Page",
+    "PageSelection",
     "Recognition",
     "WordBox",
     "is_blank",

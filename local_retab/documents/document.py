@@ -8,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from local_retab.documents.anchors import Anchor
 from local_retab.documents.layout import WordBox
+from local_retab.documents.selection import PageSelection
+from local_retab.errors import RequestError
 from local_retab.wire import FileRef, MIMEData
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Kind = Literal["pdf", "image", "text"]
+Kind = Literal["pdf", "image", "text", "office"]
+"""Which reader reads it. ``office`` is everything that is text once it is unpacked: docx, xlsx, html, eml and more."""
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
@@ -26,13 +30,26 @@ def content_id(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A loaded document: its bytes, and what they are. ``mime_type`` is that of the bytes, not of the name."""
+    """A loaded document: its bytes, and what they are. ``mime_type`` is that of the bytes, not of the name.
+
+    ``selection`` is which of its pages are read; None is all of them.
+    """
 
     id: str
     filename: str
     mime_type: str
     kind: Kind
     data: bytes = field(repr=False)
+    selection: PageSelection | None = None
+
+    def wants(self, number: int) -> bool:
+        """Whether page ``number``, from 1, is one that is asked for."""
+        return self.selection is None or number in self.selection
+
+    @property
+    def drawable(self) -> bool:
+        """Whether its pages can be rendered."""
+        return self.kind in {"pdf", "image"}
 
     @property
     def ref(self) -> FileRef:
@@ -45,16 +62,25 @@ class Document:
         return MIMEData(filename=self.filename, url=f"data:{self.mime_type};base64,{payload}")
 
 
+def nothing_selected(document: Document, count: int) -> RequestError:
+    """The error for a selection that has none of the document's ``count`` pages."""
+    return RequestError(
+        f"pages: '{document.selection}' selects none of the {count:,} pages of {document.filename!r}.",
+        details={"field": "pages"},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page, upright.
 
     ``number`` counts from 1. ``width`` and ``height`` are points (1/72 inch) as displayed; an image is taken to
     be scanned at the dpi that its pages were asked at, so there they are pixels * 72 / dpi, and they are 0 for
-    plain text. ``words`` are in reading order of the file, boxes in points from the top left corner. ``text`` is
-    the words laid out in space (PDF), the content (plain text), or empty (image). ``pictures`` are the boxes
-    (left, top, right, bottom) of the raster images on a PDF page. ``read`` says that the words were read from the
-    pixels by OCR, at least some of them.
+    plain text and Office files. ``words`` are in reading order of the file, boxes in points from the top left
+    corner. ``text`` is the words laid out in space (PDF), the content (plain text, Office), or empty (image).
+    ``pictures`` are the boxes (left, top, right, bottom) of the raster images on a PDF page. ``read`` says that the
+    words were read from the pixels by OCR, at least some of them. ``anchors`` say where in the file pieces of
+    ``text`` stand, where the format has places: cells, paragraphs.
     """
 
     number: int
@@ -65,11 +91,13 @@ class Page:
     draw: Callable[[], Image] = field(repr=False, compare=False)
     pictures: tuple[Rectangle, ...] = ()
     read: bool = False
+    anchors: tuple[Anchor, ...] = field(default=(), repr=False)
 
     def render(self) -> Image:
         """The page as an upright RGB image, drawn anew by each call; usable after the iteration over the pages.
 
         Raises DocumentLimitError over ``max_page_pixels`` or ``max_document_seconds``, CorruptDocumentError where
-        the pixels cannot be decoded, and UnsupportedDocumentError for plain text, which has no page image.
+        the pixels cannot be decoded, and UnsupportedDocumentError for plain text and Office files, which have no
+        page image.
         """
         return self.draw()

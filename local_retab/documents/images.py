@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local_retab.documents.clock import ReadingClock
-from local_retab.documents.document import Document, Page
+from local_retab.documents.document import Document, Page, nothing_selected
 from local_retab.errors import (
     CorruptDocumentError,
     DocumentError,
@@ -45,10 +45,19 @@ def pages(document: Document, *, dpi: int, settings: Settings, clock: ReadingClo
     UnsupportedDocumentError for a codec that this installation lacks.
     """
     frames = _Frames(document, settings, clock)
+    if not any(map(document.wants, range(1, frames.count + 1))):
+        raise nothing_selected(document, frames.count)
     for index in range(frames.count):
+        if not document.wants(index + 1):
+            continue
         width, height = frames.size(index)
         scale = _POINTS_PER_INCH / dpi
         yield Page(index + 1, width * scale, height * scale, (), "", frames.drawing(index))
+
+
+def draw(document: Document, number: int, *, settings: Settings, clock: ReadingClock) -> Image:
+    """Frame ``number``, from 1, decoded anew."""
+    return _Frames(document, settings, clock).drawing(number - 1)()
 
 
 def upright_rgb(image: Image) -> Image:

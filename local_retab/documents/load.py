@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from local_retab.documents.document import Document, content_id
 from local_retab.documents.media_types import identify
+from local_retab.documents.reading import prepare
 from local_retab.errors import (
     CorruptDocumentError,
     DocumentLimitError,
@@ -53,7 +54,7 @@ def load(source: DocumentSource, *, filename: str | None = None, settings: Setti
         return _from_path(os.fsdecode(source), filename, settings)
     if isinstance(source, bytes | bytearray | memoryview):
         _check_size(memoryview(source).nbytes, filename or _UNNAMED, settings)
-        return _document(bytes(source), filename, None)
+        return _document(bytes(source), filename, None, settings)
     return _from_object(source, filename, settings)
 
 
@@ -72,13 +73,15 @@ def _from_object(source: object, filename: str | None, settings: Settings) -> Do
     )
 
 
-def _document(data: bytes, filename: str | None, content_type: str | None) -> Document:
+def _document(data: bytes, filename: str | None, content_type: str | None, settings: Settings) -> Document:
     if not data:
         raise EmptyDocumentError(f"{filename or _UNNAMED!r} is empty: 0 bytes. Send a document with content.")
     media = identify(data, filename or _UNNAMED, content_type)
     assert media.kind is not None
-    name = filename or f"{_UNNAMED}.{media.extensions[0]}"
-    return Document(content_id(data), name, media.mime_type, media.kind, data)
+    name = filename or f"{_UNNAMED}.{(*media.extensions, 'bin')[0]}"
+    document = Document(content_id(data), name, media.mime_type, media.kind, data)
+    prepare(document, settings)
+    return document
 
 
 def _check_size(size: int, filename: str, settings: Settings) -> None:
@@ -107,7 +110,7 @@ def _from_path(path: str, filename: str | None, settings: Settings) -> Document:
             f"{shown!r} cannot be read: {reason}. Check the path and its permissions."
         ) from error
     _check_size(len(data), name, settings)
-    return _document(data, name, None)
+    return _document(data, name, None, settings)
 
 
 def _from_file(file: BinaryIO, filename: str | None, settings: Settings) -> Document:
@@ -127,7 +130,7 @@ def _from_file(file: BinaryIO, filename: str | None, settings: Settings) -> Docu
             break
         data += block
     _check_size(len(data), name or _UNNAMED, settings)
-    return _document(bytes(data), name, None)
+    return _document(bytes(data), name, None, settings)
 
 
 def _not_binary(name: str | None) -> UnsupportedDocumentError:
@@ -143,7 +146,7 @@ def _from_image(image: Image, filename: str | None, settings: Settings) -> Docum
     name = filename or (f"{os.path.splitext(named)[0]}.png" if named else "image.png")
     data = encode_png(image, name, settings)
     _check_size(len(data), name, settings)
-    return _document(data, name, "image/png")
+    return _document(data, name, "image/png", settings)
 
 
 def _refuse_url(url: str, filename: str) -> None:
@@ -177,7 +180,7 @@ def _from_url(url: str, filename: str | None, settings: Settings) -> Document:
         _check_size(len(payload) - 2 * payload.count("%"), name, settings)
         data = unquote_to_bytes(payload)
     _check_size(len(data), name, settings)
-    return _document(data, filename, content_type)
+    return _document(data, filename, content_type, settings)
 
 
 def _decoded_base64(payload: str, filename: str, settings: Settings) -> bytes:

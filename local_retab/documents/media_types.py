@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from local_retab.documents.containers import (
+    OLE_SIGNATURE,
+    ZIP_SIGNATURES,
+    is_truncated_zip,
+    ole_contents,
+    zip_contents,
+)
 from local_retab.documents.document import Kind
 from local_retab.errors import CorruptDocumentError, UnsupportedDocumentError
 
@@ -50,31 +58,39 @@ _READ = (
     MediaType("an XML text", "application/xml", "text", ("xml",), ("text/xml",)),
     MediaType("a YAML text", "application/yaml", "text", ("yaml", "yml"), ("text/yaml", "application/x-yaml")),
 )  # fmt: skip
-ZIP = MediaType("a ZIP archive", "application/zip", None, ("zip",))
-OLE = MediaType("a Microsoft Office 97-2003 file", "application/x-ole-storage", None, ())
-RTF = MediaType("an RTF document", "application/rtf", None, ("rtf",), ("text/rtf",))
+RTF = MediaType("an RTF document", "application/rtf", "office", ("rtf",), ("text/rtf",))
+HTML = MediaType("an HTML page", "text/html", "office", ("html", "htm", "xhtml"), ("application/xhtml+xml",))
 _OOXML = "application/vnd.openxmlformats-officedocument."
 _ODF = "application/vnd.oasis.opendocument."
-_NOT_READ = (
-    ZIP, OLE, RTF,
-    MediaType("a Word document", _OOXML + "wordprocessingml.document", None, ("docx",)),
-    MediaType("an Excel workbook", _OOXML + "spreadsheetml.sheet", None, ("xlsx",)),
-    MediaType("a PowerPoint presentation", _OOXML + "presentationml.presentation", None, ("pptx",)),
-    MediaType("a Word 97-2003 document", "application/msword", None, ("doc",)),
-    MediaType("an Excel 97-2003 workbook", "application/vnd.ms-excel", None, ("xls",)),
-    MediaType("a PowerPoint 97-2003 presentation", "application/vnd.ms-powerpoint", None, ("ppt",)),
-    MediaType("an OpenDocument text", _ODF + "text", None, ("odt",)),
-    MediaType("an OpenDocument spreadsheet", _ODF + "spreadsheet", None, ("ods",)),
-    MediaType("an OpenDocument presentation", _ODF + "presentation", None, ("odp",)),
-    MediaType("an HTML page", "text/html", None, ("html", "htm", "xhtml"), ("application/xhtml+xml",)),
-    MediaType("a web archive", "multipart/related", None, ("mhtml", "mht")),
-    MediaType("an email", "message/rfc822", None, ("eml",)),
-    MediaType("an Outlook message", "application/vnd.ms-outlook", None, ("msg",)),
-    MediaType("an SVG drawing", "image/svg+xml", None, ("svg",)),
-    MediaType("a recording", "audio/mpeg", None, ("mp3", "mp4", "mpeg", "mpga", "m4a", "wav", "webm")),
+_MACRO = "application/vnd.ms-{}.macroEnabled.12"
+_OFFICE = (
+    RTF, HTML,
+    MediaType("a Word document", _OOXML + "wordprocessingml.document", "office", ("docx", "docm"),
+              (_MACRO.format("word.document"),)),
+    MediaType("an Excel workbook", _OOXML + "spreadsheetml.sheet", "office", ("xlsx", "xlsm"),
+              (_MACRO.format("excel.sheet"),)),
+    MediaType("a PowerPoint presentation", _OOXML + "presentationml.presentation", "office", ("pptx", "pptm"),
+              (_MACRO.format("powerpoint.presentation"),)),
+    MediaType("a Word 97-2003 document", "application/msword", "office", ("doc",)),
+    MediaType("an Excel 97-2003 workbook", "application/vnd.ms-excel", "office", ("xls",)),
+    MediaType("a PowerPoint 97-2003 presentation", "application/vnd.ms-powerpoint", "office", ("ppt",)),
+    MediaType("an OpenDocument text", _ODF + "text", "office", ("odt",)),
+    MediaType("an OpenDocument spreadsheet", _ODF + "spreadsheet", "office", ("ods",)),
+    MediaType("an OpenDocument presentation", _ODF + "presentation", "office", ("odp",)),
+    MediaType("a web archive", "multipart/related", "office", ("mhtml", "mht")),
+    MediaType("an email", "message/rfc822", "office", ("eml",)),
+    MediaType("an Outlook message", "application/vnd.ms-outlook", "office", ("msg",)),
 )  # fmt: skip
-_BY_EXTENSION = {extension: media for media in _READ + _NOT_READ for extension in media.extensions}
-_BY_CONTENT_TYPE = {name: media for media in _READ + _NOT_READ for name in (media.mime_type, *media.synonyms)}
+ENCRYPTED = MediaType("an encrypted Office document", "application/x-ole-storage", "office", ())
+ZIP = MediaType("a ZIP archive", "application/zip", None, ("zip",))
+OLE = MediaType("a Microsoft compound file of an unknown type", "application/x-ole-storage", None, ())
+RECORDING = MediaType(
+    "a recording", "audio/mpeg", None, ("mp3", "mp4", "mpeg", "mpga", "m4a", "wav", "webm", "ogg", "flac")
+)
+_NOT_READ = (ZIP, OLE, RECORDING, MediaType("an SVG drawing", "image/svg+xml", None, ("svg",)))
+_ALL = _READ + _OFFICE + _NOT_READ
+_BY_EXTENSION = {extension: media for media in _ALL for extension in media.extensions}
+_BY_CONTENT_TYPE = {name: media for media in _ALL for name in (media.mime_type, *media.synonyms)}
 # What senders write when they do not know; the official Node client calls every Office file a ZIP archive.
 _GENERIC = {"", "application/octet-stream", "binary/octet-stream", "application/zip"}
 
@@ -88,10 +104,19 @@ _SIGNATURES = (
     (b"MM\x00*", TIFF),
     (b"II+\x00", TIFF),
     (b"MM\x00+", TIFF),
-    (b"PK\x03\x04", ZIP),
-    (b"PK\x05\x06", ZIP),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
     (b"{\\rtf", RTF),
+    (b"ID3\x03", RECORDING),
+    (b"ID3\x04", RECORDING),
+    (b"OggS", RECORDING),
+    (b"fLaC", RECORDING),
+    (b"\x1a\x45\xdf\xa3", RECORDING),
+)
+_TEXTUAL = {"text/html", "multipart/related", "message/rfc822"}
+"""Office formats that are text themselves: like plain text, they go by their name."""
+_ZIPPED = {"docx", "docm", "xlsx", "xlsm", "pptx", "pptm", "odt", "ods", "odp"}
+_HTML_BEGINNING = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html)\b",
+    re.I | re.S,
 )
 _BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -103,13 +128,14 @@ def identify(data: bytes, filename: str, content_type: str | None) -> MediaType:
     """The type of ``data``, which is one that is read.
 
     An extension says more than a content type, and bytes say more than either: a signature that contradicts the
-    name is refused, while another image type than the name's, or no name at all, is corrected.
+    name is refused, while another type of image or Office file than the name's, or no name at all, is corrected.
 
     Raises UnsupportedDocumentError for a type that is not read and for bytes that are not what the name says,
-    CorruptDocumentError for a PDF or an image by name whose bytes are of no known type.
+    CorruptDocumentError for a name with a signature whose bytes are of no known type.
     """
     claimed = _by_extension(filename) or _by_content_type(content_type)
-    found = _by_signature(data, loosely=claimed is None or claimed.kind != "text")
+    textual = claimed is not None and (claimed.kind == "text" or claimed.mime_type in _TEXTUAL)
+    found = _by_signature(data, claimed, loosely=not textual)
     if found is not None and found.kind is not None:
         if claimed is not None and claimed.kind != found.kind:
             raise _mislabelled(filename, claimed, found)
@@ -122,7 +148,7 @@ def identify(data: bytes, filename: str, content_type: str | None) -> MediaType:
         raise _not_read(filename, claimed)
     if found is not None:
         raise _mislabelled(filename, claimed, found)
-    if claimed.kind == "text":
+    if textual:
         return claimed
     if _is_utf8_text(data):
         raise _mislabelled(filename, claimed, PLAIN)
@@ -149,28 +175,57 @@ def _by_content_type(content_type: str | None) -> MediaType | None:
     return None
 
 
-def _by_signature(data: bytes, *, loosely: bool) -> MediaType | None:
-    for signature, media in _SIGNATURES:
-        if data.startswith(signature):
-            return media
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WEBP
+def _by_signature(data: bytes, claimed: MediaType | None, *, loosely: bool) -> MediaType | None:
+    if data.startswith(ZIP_SIGNATURES):
+        return _in_zip(data, claimed)
+    if data.startswith(OLE_SIGNATURE):
+        return _in_ole(data, claimed)
+    found = next((media for signature, media in _SIGNATURES if data.startswith(signature)), None)
+    if found is None:
+        found = _by_header(data)
+    if found is None and loosely and b"%PDF-" in data[:_PDF_HEADER_WINDOW]:
+        found = PDF
+    if found is None and loosely and _HTML_BEGINNING.match(data):
+        found = HTML
+    return found
+
+
+def _by_header(data: bytes) -> MediaType | None:
+    if data[:4] == b"RIFF":
+        return {b"WEBP": WEBP, b"WAVE": RECORDING}.get(data[8:12])
     # "BM" alone would also be the beginning of a text.
     if data[:2] == b"BM" and len(data) >= 18 and struct.unpack_from("<I", data, 14)[0] in _BMP_HEADER_SIZES:
         return BMP
-    if loosely and b"%PDF-" in data[:_PDF_HEADER_WINDOW]:
-        return PDF
     return _by_brand(data)
 
 
+def _in_zip(data: bytes, claimed: MediaType | None) -> MediaType:
+    if extension := zip_contents(data):
+        return _BY_EXTENSION[extension]
+    # Its reader tells what is wrong with it better than its type does.
+    if claimed is not None and is_truncated_zip(data) and _ZIPPED.intersection(claimed.extensions):
+        return claimed
+    return ZIP
+
+
+def _in_ole(data: bytes, claimed: MediaType | None) -> MediaType:
+    contents = ole_contents(data)
+    if not contents:
+        return OLE
+    if contents[0] == "encrypted":
+        return claimed if claimed is not None and claimed.kind == "office" else ENCRYPTED
+    own = [name for name in contents if claimed is not None and name in claimed.extensions]
+    return _BY_EXTENSION[(own or contents)[0]]
+
+
 def _by_brand(data: bytes) -> MediaType | None:
-    """ISO base media files (AVIF, HEIC) list the brands that they conform to in their first box."""
-    if data[4:8] != b"ftyp":
+    """ISO base media files (AVIF, HEIC, recordings) list the brands that they conform to in their first box."""
+    if data[4:8] != b"ftyp" or data[:2] != b"\0\0":
         return None
     brands = {data[at : at + 4] for at in range(8, 64, 4)}
     if brands & {b"avif", b"avis"}:
         return AVIF
-    return HEIC if brands & _HEIC_BRANDS else None
+    return HEIC if brands & _HEIC_BRANDS else RECORDING
 
 
 def _is_utf8_text(data: bytes) -> bool:
@@ -190,6 +245,10 @@ def _mislabelled(filename: str, claimed: MediaType, found: MediaType) -> Unsuppo
 
 def _not_read(filename: str, media: MediaType | None) -> UnsupportedDocumentError:
     what = "of an unknown type" if media is None else media.label
+    if media is RECORDING:
+        return UnsupportedDocumentError(
+            f"{filename!r} is a recording, and sound is not transcribed. Send a transcript of it as text."
+        )
     return UnsupportedDocumentError(
-        f"{filename!r} is {what}, which is not read yet. Convert it to PDF, an image or plain text and send that."
+        f"{filename!r} is {what}, which is not read. Convert it to PDF, an image or plain text and send that."
     )

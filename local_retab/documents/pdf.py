@@ -7,11 +7,12 @@ import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from local_retab.documents.clock import ReadingClock
-from local_retab.documents.document import Document, Page, Rectangle
+from local_retab.documents.document import Document, Page, Rectangle, nothing_selected
 from local_retab.documents.layout import WordBox, lay_out
 from local_retab.documents.words import WordGrouper, words_in_rectangle
 from local_retab.errors import (
@@ -36,7 +37,7 @@ _MAX_OBJECTS = 1000
 
 def page_count(document: Document, settings: Settings) -> int:
     """The number of pages. Raises as ``pages`` does on opening."""
-    with _PDFIUM, _open(document) as pdf:
+    with _PDFIUM, _open(document, settings) as pdf:
         return _page_count(pdf, document, settings)
 
 
@@ -46,11 +47,13 @@ def pages(document: Document, *, dpi: int, settings: Settings, clock: ReadingClo
     Raises EncryptedDocumentError, CorruptDocumentError (the file, or one page of it), EmptyDocumentError for no
     pages, and DocumentLimitError for pages, characters or seconds.
     """
-    with _handle(_open(document)) as pdf:
+    with _handle(_open(document, settings)) as pdf:
         with _PDFIUM, clock.running():
             count = _page_count(pdf, document, settings)
         characters_left = settings.max_text_chars
         for index in range(count):
+            if not document.wants(index + 1):
+                continue
             with _PDFIUM, clock.running(), _page(pdf, document, index) as page:
                 width, height = page.get_size()
                 words = _words(page, document, index, characters_left, settings, clock)
@@ -59,8 +62,8 @@ def pages(document: Document, *, dpi: int, settings: Settings, clock: ReadingClo
                     raise _too_much_text(document, index, settings)
                 text = lay_out(words, width, height)
                 pictures = _pictures(page)
-            draw = _drawing(document, index, dpi, settings, clock)
-            yield Page(index + 1, width, height, words, text, draw, pictures=pictures)
+            drawn = partial(draw, document, index + 1, dpi=dpi, settings=settings, clock=clock)
+            yield Page(index + 1, width, height, words, text, drawn, pictures=pictures)
 
 
 @contextmanager
@@ -76,14 +79,16 @@ def _handle(opened: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _open(document: Document) -> Iterator[Any]:
+def _open(document: Document, settings: Settings) -> Iterator[Any]:
     """The PDF with its form environment, so that fields are drawn. Scripts and actions are never run."""
     import pypdfium2
     import pypdfium2.raw as pdfium
 
-    raw = pdfium.FPDF_LoadMemDocument64(document.data, len(document.data), None)
+    secret = settings.document_password
+    password = None if secret is None else secret.get_secret_value().encode()
+    raw = pdfium.FPDF_LoadMemDocument64(document.data, len(document.data), password)
     if not raw:
-        raise _opening_error(document, pdfium.FPDF_GetLastError())
+        raise _opening_error(document, pdfium.FPDF_GetLastError(), with_password=secret is not None)
     with closing(pypdfium2.PdfDocument(raw)) as pdf:
         if pdf.get_formtype() != pdfium.FORMTYPE_NONE:
             # Not init_forms, which writes a line to the log for each XFA form.
@@ -93,13 +98,21 @@ def _open(document: Document) -> Iterator[Any]:
         yield pdf
 
 
-def _opening_error(document: Document, code: int) -> EncryptedDocumentError | CorruptDocumentError:
+def _opening_error(
+    document: Document, code: int, *, with_password: bool
+) -> EncryptedDocumentError | CorruptDocumentError:
     import pypdfium2.raw as pdfium
 
-    if code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+    if code == pdfium.FPDF_ERR_PASSWORD:
+        which = "the password that is set does not open it" if with_password else "no password is set"
         return EncryptedDocumentError(
-            f"{document.filename!r} is protected by a password or an encryption that cannot be opened. Save a copy"
-            " without protection and send that."
+            f"{document.filename!r} is protected by a password, and {which}. Set LOCAL_RETAB_DOCUMENT_PASSWORD, or"
+            " save a copy without protection and send that."
+        )
+    if code == pdfium.FPDF_ERR_SECURITY:
+        return EncryptedDocumentError(
+            f"{document.filename!r} is protected by an encryption that cannot be opened. Save a copy without"
+            " protection and send that."
         )
     return CorruptDocumentError(
         f"{document.filename!r} cannot be opened as a PDF: it is damaged or truncated. Export or download it again."
@@ -110,10 +123,13 @@ def _page_count(pdf: Any, document: Document, settings: Settings) -> int:
     count = len(pdf)
     if count < 1:
         raise EmptyDocumentError(f"{document.filename!r} has no pages. Export or download it again.")
-    if count > settings.max_pages:
+    selected = count if document.selection is None else sum(map(document.wants, range(1, count + 1)))
+    if not selected:
+        raise nothing_selected(document, count)
+    if selected > settings.max_pages:
         raise DocumentLimitError(
-            f"{document.filename!r} has {count:,} pages, over the limit of {settings.max_pages:,}. Split it, or"
-            " raise LOCAL_RETAB_MAX_PAGES."
+            f"{document.filename!r} has {selected:,} pages, over the limit of {settings.max_pages:,}. Split it, select"
+            " some of its pages, or raise LOCAL_RETAB_MAX_PAGES."
         )
     return count
 
@@ -280,14 +296,10 @@ def _wide_string(fetch: Callable[[Any, int], int]) -> str:
     return bytes(buffer).decode("utf-16-le", errors="ignore").rstrip("\x00")
 
 
-def _drawing(document: Document, index: int, dpi: int, settings: Settings, clock: ReadingClock) -> Callable[[], Image]:
-    """Opens the file anew (well under a millisecond), so that a page can be drawn after the iteration."""
-
-    def draw() -> Image:
-        with _PDFIUM, clock.running(), _open(document) as pdf, _page(pdf, document, index) as page:
-            return _rendered(page, document, index, dpi, settings, clock)
-
-    return draw
+def draw(document: Document, number: int, *, dpi: int, settings: Settings, clock: ReadingClock) -> Image:
+    """Page ``number``, from 1, in pixels. Opens the file anew (well under a millisecond), whatever was read before."""
+    with _PDFIUM, clock.running(), _open(document, settings) as pdf, _page(pdf, document, number - 1) as page:
+        return _rendered(page, document, number - 1, dpi, settings, clock)
 
 
 def _rendered(page: Any, document: Document, index: int, dpi: int, settings: Settings, clock: ReadingClock) -> Image:

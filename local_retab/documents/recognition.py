@@ -49,7 +49,7 @@ class Recognition:
         return self._read(page, image, worth)
 
     def _worth(self, page: Page) -> TextLayer:
-        if self._document.kind == "text":
+        if not self._document.drawable:
             return TextLayer.USABLE
         if self._document.kind == "image" or self._settings.ocr == "always":
             return TextLayer.UNUSABLE

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from local_retab.documents.document import Document, Page
+from local_retab.documents.anchors import Anchor
+from local_retab.documents.clock import ReadingClock
+from local_retab.documents.delimited import lay_out_records
+from local_retab.documents.document import Document, Page, nothing_selected
 from local_retab.errors import (
     CorruptDocumentError,
     DocumentLimitError,
@@ -14,9 +17,6 @@ from local_retab.errors import (
     UnsupportedDocumentError,
 )
 from local_retab.settings import Settings
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 # UTF-32 before UTF-16: the little-endian mark of the one begins with that of the other.
 _BYTE_ORDER_MARKS = (
@@ -26,19 +26,22 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_DELIMITED = {"text/csv", "text/tab-separated-values"}
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _MAX_CONTROL_SHARE = 0.02
 """Text has next to no control characters but tabs and line ends; random bytes decode to one in seven."""
 
 
-def read_text(document: Document, settings: Settings) -> Page:
+def read_text(document: Document, settings: Settings, clock: ReadingClock) -> Page:
     """The document's only page.
 
     Raises EmptyDocumentError for nothing but blanks, UnsupportedDocumentError for binary data,
     CorruptDocumentError where the bytes break the encoding that their byte order mark names, and
-    DocumentLimitError over ``max_text_chars``.
+    DocumentLimitError over ``max_text_chars`` or ``max_document_seconds``.
     """
-    text = _decode(document).replace("\r\n", "\n").replace("\r", "\n")
+    if not document.wants(1):
+        raise nothing_selected(document, 1)
+    text = decode(document).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise EmptyDocumentError(f"{document.filename!r} contains no text. Send a document with content.")
     if len(text) > settings.max_text_chars:
@@ -47,17 +50,21 @@ def read_text(document: Document, settings: Settings) -> Page:
             " Split it, or raise LOCAL_RETAB_MAX_TEXT_CHARS."
         )
 
-    def draw() -> Image:
-        _refuse_to_draw(document.filename)
-
-    return Page(number=1, width=0.0, height=0.0, words=(), text=text, draw=draw)
-
-
-def _refuse_to_draw(filename: str) -> NoReturn:
-    raise UnsupportedDocumentError(f"{filename!r} is plain text and has no page image. Use its text.")
+    anchors: tuple[Anchor, ...] = ()
+    if document.mime_type in _DELIMITED:
+        with clock.running():
+            records = lay_out_records(document, text, clock)
+        text, anchors = records.text, tuple(records.anchors)
+    return Page(1, 0.0, 0.0, (), text, lambda: refuse_to_draw(document), anchors=anchors)
 
 
-def _decode(document: Document) -> str:
+def refuse_to_draw(document: Document) -> NoReturn:
+    """What drawing a page of a document without page images does."""
+    what = "plain text" if document.kind == "text" else f"of type {document.mime_type}"
+    raise UnsupportedDocumentError(f"{document.filename!r} is {what} and has no page image. Use its text.")
+
+
+def decode(document: Document) -> str:
     """By byte order mark, else UTF-8, else Windows-1252, else Latin-1, which gives every byte a character."""
     data = document.data
     for mark, encoding in _BYTE_ORDER_MARKS:

@@ -5,13 +5,15 @@ llama.cpp stands behind it in the product, a scripted byte model in the tests. O
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from local_retab.engine.images import ImageChunk, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class BackendInfo:
     bos: str
     eos: str
     device: str
+    vision: bool = False
+    """Whether images can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,16 @@ class BatchToken:
     logits: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What the projector made of a chunk, shape (tokens, width of the model's input); ``fresh``: computed now."""
+
+    values: NDArray[np.float32]
+    fresh: bool
+
+
 class Backend(Protocol):
-    """Tokens in, logits out, with KV sequences that can be cut and shared."""
+    """Tokens and images in, logits out, with KV sequences that can be cut and shared."""
 
     @property
     def info(self) -> BackendInfo: ...
@@ -69,12 +81,49 @@ class Backend(Protocol):
         """One decode call. Raises EngineError; the KV of the sequences in the batch is then undefined."""
         ...
 
+    def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:
+        """What stands for an image in a prompt: its chunks, and the tokens before, between and after them.
+
+        Callable from any thread. Raises EngineError, also where the model cannot see.
+        """
+        ...
+
+    def image_tokens(self, width: int, height: int) -> int:
+        """How many tokens ``tokenize_image`` makes of an image of this size. Callable from any thread."""
+        ...
+
+    def encode(self, chunk: ImageChunk, stopped: Callable[[], bool]) -> Embeddings | None:
+        """The embeddings of a chunk, from memory where they still are. None once ``stopped`` says so.
+
+        Raises EngineError.
+        """
+        ...
+
+    def decode_image(
+        self,
+        chunk: ImageChunk,
+        embeddings: Embeddings,
+        rows: range,
+        *,
+        position: int,
+        sequence: int,
+        logits: bool,
+    ) -> None:
+        """One decode call over ``rows`` of a chunk whose first token has ``position``.
+
+        ``logits``: those after the last row are read. Raises EngineError as ``decode`` does.
+        """
+        ...
+
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits, shape (vocabulary_size,), after batch entry ``row``; valid until the next decode."""
         ...
 
     def cut(self, sequence: int, start: int) -> bool:
-        """Drop positions ``start`` and up. False where the memory cannot be cut there (then cut at 0)."""
+        """Drop positions ``start`` and up. False where the memory cannot be cut there (then cut at 0).
+
+        Positions are not indices where the sequence holds images: see ``images.position_at``.
+        """
         ...
 
     def share(self, source: int, target: int, end: int) -> None:

@@ -2,13 +2,14 @@
 
 A greedy walk over bytes: whatever the grammar forces is taken, and where there is a choice the byte that leads out
 soonest comes first. Outside strings that is the end of the container, then null, then the emptiest other value.
-Inside a string it is the quotation mark, then letters, digits and punctuation in turn, which also walks through
-patterns: an address needs its @, a duration its unit. A byte is tried as its own token, which byte-level
-vocabularies have for every byte.
+Inside a string it is the quotation mark; then the end of a filler, a value of each common format, as the cut may be
+anywhere in it; then letters, digits and punctuation in turn, which also walks through patterns. A byte is tried as
+its own token, which byte-level vocabularies have for every byte.
 """
 
 from __future__ import annotations
 
+import random
 import string
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,28 @@ if TYPE_CHECKING:
     from local_retab.engine.constraint import Constraint
 
 MAX_BYTES = 20_000
+ATTEMPTS = 9
 
 _OUTSIDE = b'}],n"[{0-ft123456789.:eE+ulsar '
 _LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, string.digits, string.ascii_uppercase))
 _JOINTS = b"@.:-/_ " + bytes(sorted(set(string.punctuation.encode()) - set(b'@.:-/_"\\')))
 # The rest of a character that was cut; a backslash last, as it has to be followed by something.
 _OTHERS = bytes(range(0x80, 0x100)) + b"\\"
+
+_FILLERS = (
+    b"2000-01-01T00:00:00Z",
+    b"2000-01-01 00:00:00",
+    b"00:00:00+00:00",
+    b"P1DT1H",
+    b"a@a.aa",
+    b"https://www.aa.aa/a/0/a/0/a",
+    b"a.aa:0",
+    b"192.168.0.1",
+    b"::1",
+    b"00000000-0000-0000-0000-000000000000",
+    b"1.0.0",
+    b"/a",
+)
 
 
 class _Text:
@@ -85,29 +102,55 @@ class Closer:
             tokens: list[int] = tokenizer.tokenize_bytes(bytes([byte]))
             if len(tokens) == 1 and tokenizer.decode_bytes(tokens) == bytes([byte]):
                 self._token_of[byte] = tokens[0]
+        ends = {filler[start:] + b'"' for filler in _FILLERS for start in range(len(filler))}
+        self._ends = sorted((end for end in ends if self._token_of.keys() >= set(end)), key=lambda end: (len(end), end))
 
     def close(self, constraint: Constraint, begun: bytes) -> bytes | None:
         """Bytes that complete the value that ``begun`` begins, consumed in ``constraint``.
 
-        None when no way out was found.
+        None when no way out was found. Where the best bytes lead round in circles, as in a schema that recurs, the
+        walk is repeated a few times with another order of the bytes that do not lead out.
         """
+        for attempt in range(ATTEMPTS):
+            limit = MAX_BYTES if attempt == 0 else MAX_BYTES // 50
+            ending = self._walk(constraint.copy(), begun, limit, random.Random(attempt) if attempt else None)
+            if ending is not None:
+                constraint.consume([self._token_of[byte] for byte in ending])
+                return ending
+        return None
+
+    def _walk(self, constraint: Constraint, begun: bytes, limit: int, order: random.Random | None) -> bytes | None:
         text, out = _Text(), bytearray()
+        filled = False  # whether fillers were tried on the string that is open
         text.add(begun)
-        while len(out) < MAX_BYTES:
+        while len(out) < limit:
             if constraint.finished or constraint.accepting:
                 return bytes(out)
             step = constraint.forced_bytes()
             if not step or any(byte not in self._token_of for byte in step):
-                step = self._best(constraint, text)
+                step = self._best(constraint, text, order)
+                if text.in_string and not filled and step != b'"':
+                    step = self._filler(constraint) or step
+                    filled = True
             if not step:
                 return None
             constraint.consume([self._token_of[byte] for byte in step])
             text.add(step)
+            filled = filled and text.in_string
             out += step
         return None
 
-    def _best(self, constraint: Constraint, text: _Text) -> bytes:
-        for byte in text.preference():
+    def _filler(self, constraint: Constraint) -> bytes:
+        """The shortest end of a filler with which the string can be complete."""
+        tokens = ((end, [self._token_of[byte] for byte in end]) for end in self._ends)
+        return next((end for end, spelt in tokens if constraint.allows_all(spelt)), b"")
+
+    def _best(self, constraint: Constraint, text: _Text, order: random.Random | None) -> bytes:
+        preference = list(text.preference())
+        if order is not None:
+            out = 1 if text.in_string else 2  # the quotation mark; the brackets
+            preference = [*preference[:out], *order.sample(preference[out:], len(preference) - out)]
+        for byte in preference:
             if byte in self._token_of and constraint.allows(self._token_of[byte]):
                 return bytes([byte])
         return b""

@@ -52,6 +52,12 @@ class Constraint:
         self._check("judging a token")
         return allowed == 1
 
+    def allows_all(self, tokens: list[int]) -> bool:
+        """Whether ``tokens`` may come next, one after another."""
+        allowed: int = self._matcher.validate_tokens(tokens)
+        self._check("judging tokens")
+        return allowed == len(tokens)
+
     def allowed(self, size: int) -> NDArray[np.bool_]:
         """Which tokens may come next, shape (size,)."""
         mask = allocate_token_bitmask(1, self._size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import threading
 import weakref
 from collections import OrderedDict
@@ -11,8 +12,9 @@ from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
 from local_retab.engine.constraint import Constraint
+from local_retab.engine.images import ImageSpan
 from local_retab.engine.scheduler import Scheduler
-from local_retab.engine.sequence import Generation, Limits, PromptPart, Sequence
+from local_retab.engine.sequence import Generation, ImagePart, Limits, PromptPart, Sequence, TokenizedPrompt
 from local_retab.errors import ContextLengthError, EngineError
 
 if TYPE_CHECKING:
@@ -52,26 +54,39 @@ class Engine:
         """Decode calls so far, for all sequences together."""
         return self._scheduler.decode_calls
 
-    def tokenize(self, prompt: Items[PromptPart]) -> list[int]:
-        """The prompt's token ids."""
-        return [token for part in prompt for token in self._backend.tokenize(part.text, special=part.trusted)]
+    @property
+    def encoded_images(self) -> int:
+        """Images, or tiles of images, that went through the projector so far."""
+        return self._scheduler.encoded_images
+
+    @property
+    def prompt_room(self) -> int:
+        """Most tokens of a prompt: the context less the shortest answer."""
+        return self.info.context_tokens - MIN_ANSWER_TOKENS
+
+    def image_tokens(self, width: int, height: int) -> int:
+        """How many tokens an image of this size takes. Raises EngineError where the model cannot see."""
+        return self._backend.image_tokens(width, height)
+
+    def tokenize(self, prompt: Items[PromptPart | ImagePart]) -> TokenizedPrompt:
+        """See ``tokenize_prompt``."""
+        return tokenize_prompt(self._backend, prompt)
 
     def submit(
-        self, prompt: Items[PromptPart], grammar: str, limits: Limits, sampling: Sampling | None = None
+        self,
+        prompt: Items[PromptPart | ImagePart],
+        grammar: str,
+        limits: Limits,
+        sampling: Sampling | None = None,
     ) -> Generation:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
-        tokens = self.tokenize(prompt)
-        room = self.info.context_tokens - MIN_ANSWER_TOKENS
-        if len(tokens) > room:
-            raise ContextLengthError(
-                f"The prompt has {len(tokens)} tokens and the context of {self.info.name} takes {room} beside the "
-                f"answer. Set LOCAL_RETAB_CONTEXT_TOKENS higher, or send fewer pages.",
-                details={"prompt_tokens": len(tokens), "limit": room},
-            )
-        sequence = Sequence(tokens, self._compiled(grammar).copy(), limits, sampling)
+        tokenized = self.tokenize(prompt)
+        self._check_length(tokenized)
+        constraint = self._compiled(grammar).copy()
+        sequence = Sequence(tokenized.tokens, constraint, limits, tokenized.images, sampling=sampling)
         with self._work:
             if self._closing or self._broken is not None:
                 raise EngineError("The engine is closed. Make a new client.") from self._broken
@@ -81,6 +96,22 @@ class Engine:
             self._inbox.append(sequence)
             self._work.notify()
         return Generation(sequence)
+
+    def _check_length(self, prompt: TokenizedPrompt) -> None:
+        tokens = len(prompt.tokens)
+        room = self.prompt_room
+        if tokens <= room:
+            return
+        message = f"The prompt has {tokens} tokens and the context of {self.info.name} takes {room} beside the answer."
+        details = {"prompt_tokens": tokens, "limit": room}
+        if prompt.images:
+            image_tokens = sum(span.chunk.tokens for span in prompt.images)
+            pages, fit = _images_that_fit(prompt, room)
+            message += f" Images are {image_tokens} of them: {fit} of the {pages} page images fit beside the text."
+            details |= {"image_tokens": image_tokens, "images": pages, "images_that_fit": fit}
+        raise ContextLengthError(
+            f"{message} Set LOCAL_RETAB_CONTEXT_TOKENS higher, or send fewer pages.", details=details
+        )
 
     def _compiled(self, grammar: str) -> Constraint:
         with self._grammar_lock:
@@ -147,6 +178,35 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def tokenize_prompt(backend: Backend, prompt: Items[PromptPart | ImagePart]) -> TokenizedPrompt:
+    """The prompt's token ids, and where its images are. Raises EngineError for an image that cannot be read."""
+    tokens: list[int] = []
+    images: list[ImageSpan] = []
+    for part in prompt:
+        if isinstance(part, PromptPart):
+            tokens += backend.tokenize(part.text, special=part.trusted)
+            continue
+        for item in backend.tokenize_image(part.pixels):
+            if isinstance(item, int):
+                tokens.append(item)
+            else:
+                images.append(ImageSpan(len(tokens), item))
+                tokens += item.cells()
+    return TokenizedPrompt(tokens, tuple(images))
+
+
+def _images_that_fit(prompt: TokenizedPrompt, room: int) -> tuple[int, int]:
+    """How many images there are, and how many of the first of them fit into ``room`` tokens with all the text."""
+    sizes: list[int] = []
+    for span in prompt.images:
+        if span.chunk.index == 0:
+            sizes.append(0)
+        sizes[-1] += span.chunk.tokens
+    left = room - (len(prompt.tokens) - sum(sizes))
+    fitting = [total for total in itertools.accumulate(sizes) if total <= left]
+    return len(sizes), len(fitting)
 
 
 def _close_at_exit(engine: Engine) -> Callable[[], None]:

@@ -1,8 +1,7 @@
-"""The one owner of llama.cpp: its library, its log, the model, and the context, over the low-level bindings."""
+"""The one owner of llama.cpp: its library, the model, and the context, over the low-level bindings."""
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import threading
 import warnings
@@ -14,22 +13,14 @@ import llama_cpp
 import numpy as np
 from llguidance.llamacpp import lltokenizer_from_vocab
 
-from local_retab.engine.backend import BackendInfo, BatchToken
+from local_retab.engine.backend import BackendInfo, BatchToken, Embeddings
+from local_retab.engine.images import ImageChunk, Pixels
+from local_retab.engine.llama_log import clear_log, keep_log, last_log
+from local_retab.engine.vision import DEFAULT_LIMITS, Projector, VisionLimits
 from local_retab.errors import EngineError, ModelLoadError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_log_lines: collections.deque[str] = collections.deque(maxlen=40)
-_LOG_WARNING = 2
-_LOG_ERROR = 3
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _keep_log(level: int, text: bytes, _user_data: Any) -> None:
-    if level in (_LOG_WARNING, _LOG_ERROR):
-        _log_lines.append(text.decode("utf-8", "replace").strip())
-
 
 _initialised = threading.Lock()
 _ready = False
@@ -40,7 +31,7 @@ def _initialise() -> None:
     global _ready  # noqa: PLW0603
     with _initialised:
         if not _ready:
-            llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+            llama_cpp.llama_log_set(keep_log, ctypes.c_void_p(0))
             llama_cpp.llama_backend_init()
             _ready = True
 
@@ -52,9 +43,10 @@ def supports_gpu() -> bool:
 
 
 class LlamaBackend:
-    """A GGUF model and one context with a unified KV cache for all sequences.
+    """A GGUF model and one context with a unified KV cache for all sequences; with a ``projector`` it sees.
 
-    ``gpu_layers`` -1 puts every layer on the GPU. ``on_load`` gets the loaded share from 0 to 1.
+    ``gpu_layers`` -1 puts every layer on the GPU. ``stop`` are texts of control tokens that end an answer, beside
+    those that the vocabulary marks. ``on_load`` gets the loaded share from 0 to 1.
     Raises ModelLoadError for a file that llama.cpp refuses or a context that does not fit in memory.
     """
 
@@ -67,6 +59,9 @@ class LlamaBackend:
         sequences: int,
         threads: int,
         gpu_layers: int = 0,
+        projector: Path | None = None,
+        vision: VisionLimits = DEFAULT_LIMITS,
+        stop: Sequence[str] = (),
         on_load: Callable[[float], None] | None = None,
     ) -> None:
         _initialise()
@@ -75,16 +70,21 @@ class LlamaBackend:
         self._context: Any = None
         self._batch: Any = None
         self._grammar_tokenizer: Any = None
+        self._projector: Projector | None = None
         self._load_model(gpu_layers, on_load)
         try:
+            if projector is not None:
+                gpu = gpu_layers != 0 and supports_gpu()
+                self._projector = Projector(projector, self._model, limits=vision, threads=threads, gpu=gpu)
+                batch_tokens = max(batch_tokens, self._projector.whole_tokens)
             self._open_context(context_tokens, batch_tokens, sequences, threads)
+            self._info = self._describe(gpu_layers, stop)
         except ModelLoadError:
             self.close()
             raise
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(batch_tokens, 0, 1)
+        self._batch = llama_cpp.llama_batch_init(self._info.batch_tokens, 0, 1)
         self._token_bytes: dict[int, bytes] = {}
-        self._info = self._describe(gpu_layers)
 
     def _load_model(self, gpu_layers: int, on_load: Callable[[float], None] | None) -> None:
         parameters = llama_cpp.llama_model_default_params()
@@ -107,13 +107,13 @@ class LlamaBackend:
             return True
 
         parameters.progress_callback = progress
-        _log_lines.clear()
+        clear_log()
         self._model = llama_cpp.llama_model_load_from_file(str(self._path).encode(), parameters)
         if failure:
             raise failure[0]
         if not self._model:
             raise ModelLoadError(
-                f"{self._path.name}: llama.cpp cannot load this file ({self._log()}). "
+                f"{self._path.name}: llama.cpp cannot load this file ({last_log()}). "
                 f"Check it with `local-retab models verify`, or pull it again.",
                 details={"path": str(self._path)},
             )
@@ -132,21 +132,23 @@ class LlamaBackend:
         parameters.n_threads_batch = threads
         parameters.kv_unified = True
         parameters.no_perf = True
-        _log_lines.clear()
+        clear_log()
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:
             raise ModelLoadError(
-                f"{self._path.name}: no context of {parameters.n_ctx} tokens could be made ({self._log()}). "
+                f"{self._path.name}: no context of {parameters.n_ctx} tokens could be made ({last_log()}). "
                 f"Set LOCAL_RETAB_CONTEXT_TOKENS lower, or choose a smaller model.",
                 details={"path": str(self._path), "context_tokens": int(parameters.n_ctx)},
             )
 
-    def _log(self) -> str:
-        return "; ".join(line for line in list(_log_lines)[-3:] if line) or "no reason given"
-
-    def _describe(self, gpu_layers: int) -> BackendInfo:
+    def _describe(self, gpu_layers: int, stop: Sequence[str]) -> BackendInfo:
         size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
-        ends = frozenset(token for token in range(size) if llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+        ends = {token for token in range(size) if llama_cpp.llama_vocab_is_eog(self._vocabulary, token)}
+        for text in stop:
+            tokens = self.tokenize(text, special=True)
+            if len(tokens) != 1:
+                raise ModelLoadError(f"{self._path.name}: the stop token {text!r} is not in this model's vocabulary.")
+            ends.add(tokens[0])
         template = llama_cpp.llama_model_chat_template(self._model, None)
         return BackendInfo(
             name=self._path.stem,
@@ -154,7 +156,7 @@ class LlamaBackend:
             batch_tokens=llama_cpp.llama_n_batch(self._context),
             sequences=llama_cpp.llama_n_seq_max(self._context),
             vocabulary_size=size,
-            end_tokens=ends,
+            end_tokens=frozenset(ends),
             chat_template=template.decode("utf-8", "replace") if template else None,
             prefix_sharing=not (
                 llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
@@ -162,6 +164,7 @@ class LlamaBackend:
             bos=self._control_text(llama_cpp.llama_vocab_bos(self._vocabulary)),
             eos=self._control_text(llama_cpp.llama_vocab_eos(self._vocabulary)),
             device="gpu" if gpu_layers != 0 and supports_gpu() else "cpu",
+            vision=self._projector is not None,
         )
 
     @property
@@ -213,13 +216,71 @@ class LlamaBackend:
             native.seq_id[index][0] = entry.sequence
             native.logits[index] = entry.logits
         native.n_tokens = len(batch)
+        self._decode(native)
+
+    def _decode(self, native: Any) -> None:
         status = llama_cpp.llama_decode(self._context, native)
         if status != 0:
             raise EngineError(
-                f"{self._path.name}: llama_decode returned {status} for {len(batch)} tokens ({self._log()}). "
+                f"{self._path.name}: llama_decode returned {status} for {native.n_tokens} tokens ({last_log()}). "
                 f"If it repeats, set LOCAL_RETAB_CONTEXT_TOKENS or LOCAL_RETAB_MAX_SEQUENCES lower.",
                 details={"status": int(status)},
             )
+
+    def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:
+        return self._sight().tokenize(pixels)
+
+    def image_tokens(self, width: int, height: int) -> int:
+        return self._sight().count(width, height)
+
+    def encode(self, chunk: ImageChunk, stopped: Callable[[], bool]) -> Embeddings | None:
+        return self._sight().encode(chunk, stopped)
+
+    def _sight(self) -> Projector:
+        if self._projector is None:
+            raise EngineError(f"{self._path.name} was loaded without a projector and cannot read images.")
+        return self._projector
+
+    def decode_image(
+        self,
+        chunk: ImageChunk,
+        embeddings: Embeddings,
+        rows: range,
+        *,
+        position: int,
+        sequence: int,
+        logits: bool,
+    ) -> None:
+        count = len(rows)
+        if count > self._info.batch_tokens:
+            raise EngineError(
+                f"{self._path.name}: an image of {count} tokens does not fit the batch of {self._info.batch_tokens}. "
+                f"Set LOCAL_RETAB_IMAGE_MAX_TOKENS lower."
+            )
+        values = np.ascontiguousarray(embeddings.values[rows.start : rows.stop])
+        positions = _image_positions(chunk, rows, position)
+        shared = self._batch
+        for index in range(count):
+            shared.n_seq_id[index] = 1
+            shared.seq_id[index][0] = sequence
+            shared.logits[index] = logits and index == count - 1
+        native = llama_cpp.llama_batch(
+            n_tokens=count,
+            token=None,
+            embd=values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos)),
+            n_seq_id=shared.n_seq_id,
+            seq_id=shared.seq_id,
+            logits=shared.logits,
+        )
+        if not chunk.whole:
+            self._decode(native)
+            return
+        llama_cpp.llama_set_causal_attn(self._context, False)
+        try:
+            self._decode(native)
+        finally:
+            llama_cpp.llama_set_causal_attn(self._context, True)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
@@ -236,6 +297,9 @@ class LlamaBackend:
     def close(self) -> None:
         # The grammar tokenizer points into the vocabulary: it goes before the model does.
         self._grammar_tokenizer = None
+        if self._projector is not None:
+            self._projector.close()
+            self._projector = None
         if self._batch is not None:
             llama_cpp.llama_batch_free(self._batch)
             self._batch = None
@@ -245,3 +309,12 @@ class LlamaBackend:
         if self._model:
             llama_cpp.llama_model_free(self._model)
             self._model = None
+
+
+def _image_positions(chunk: ImageChunk, rows: range, position: int) -> NDArray[np.int32]:
+    """The positions of an embedding batch: one a token, or under M-RoPE four sections (time, row, column, none)."""
+    if chunk.grid is None:
+        return np.arange(position + rows.start, position + rows.stop, dtype=np.int32)
+    sections = np.zeros((4, len(rows)), dtype=np.int32)
+    sections[:3] = chunk.grid[:, rows.start : rows.stop] + position
+    return sections

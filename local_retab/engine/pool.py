@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Generic, TypeVar
 
 from local_retab.engine.engine import Engine
 from local_retab.errors import EngineError
 
+Model = TypeVar("Model", bound=Hashable)
 
-class EnginePool:
-    """Engines by model file. An engine that nobody uses is closed when another model is loaded.
 
-    ``open_engine`` loads a model file; it may raise ModelError.
+class EnginePool(Generic[Model]):
+    """Engines by model. An engine that nobody uses is closed when another model is loaded.
+
+    ``open_engine`` loads a model; it may raise ModelError.
     """
 
-    def __init__(self, open_engine: Callable[[Path], Engine]) -> None:
+    def __init__(self, open_engine: Callable[[Model], Engine]) -> None:
         self._open = open_engine
-        self._engines: dict[Path, Engine] = {}
-        self._users: dict[Path, int] = {}
+        self._engines: dict[Model, Engine] = {}
+        self._users: dict[Model, int] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
-    def lease(self, path: Path) -> Iterator[Engine]:
-        """The engine for ``path``, kept in memory until the lease ends."""
+    def lease(self, model: Model) -> Iterator[Engine]:
+        """The engine for ``model``, kept in memory until the lease ends."""
         with self._lock:
             if self._closed:
                 raise EngineError("The client is closed. Make a new one.")
-            if path not in self._engines:
+            if model not in self._engines:
                 for idle in [other for other in self._engines if not self._users[other]]:
                     self._engines.pop(idle).close()
-                self._engines[path] = self._open(path)
-                self._users[path] = 0
-            self._users[path] += 1
-            engine = self._engines[path]
+                self._engines[model] = self._open(model)
+                self._users[model] = 0
+            self._users[model] += 1
+            engine = self._engines[model]
         try:
             yield engine
         finally:
             with self._lock:
-                self._users[path] -= 1
+                self._users[model] -= 1
 
     def close(self) -> None:
         """Close every engine; generations that still run end with an EngineError."""

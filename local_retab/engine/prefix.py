@@ -2,7 +2,7 @@
 
 A slot keeps its KV after its sequence has ended. A new sequence takes over or shares the longest common prefix of
 any slot, running ones included; the least recently used idle slots make room. Cells are counted once however many
-slots share them, as llama.cpp's unified cache stores them.
+slots share them, as llama.cpp's unified cache stores them. A prefix never ends within an image.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from local_retab.engine.images import position_at, whole_images
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local_retab.engine.backend import Backend
+    from local_retab.engine.images import ImageSpan
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ class PrefixPool:
     def used_cells(self) -> int:
         return len(self._holders)
 
-    def acquire(self, tokens: Sequence[int]) -> tuple[int, int] | None:
+    def acquire(self, tokens: Sequence[int], images: Sequence[ImageSpan] = ()) -> tuple[int, int] | None:
         """A slot for a sequence that begins with ``tokens``: (slot, leading tokens already computed in it).
 
         At least the last token is left to compute, for its logits. None when every slot is running.
@@ -59,7 +62,7 @@ class PrefixPool:
         source, reused = None, 0
         if self._backend.info.prefix_sharing:
             for slot in self._slots:
-                common = min(common_prefix(slot.tokens, tokens), len(tokens) - 1)
+                common = whole_images(min(common_prefix(slot.tokens, tokens), len(tokens) - 1), images)
                 if common > reused:
                     source, reused = slot, common
         if source is not None and not source.busy and (reused == len(source.tokens) or len(idle) == 1):
@@ -72,11 +75,11 @@ class PrefixPool:
                 default=idle[0],
             )
         if target is source:
-            reused = self._cut(target, reused)
+            reused = self._cut(target, reused, images)
         else:
             self._cut(target, 0)
             if source is not None:
-                self._backend.share(source.number, target.number, reused)
+                self._backend.share(source.number, target.number, position_at(reused, images))
                 target.tokens = list(source.tokens[:reused])
                 target.cells = source.cells[:reused]
                 for cell in target.cells:
@@ -109,9 +112,9 @@ class PrefixPool:
         self._cut(min(idle, key=lambda slot: slot.used_at), 0)
         return True
 
-    def _cut(self, slot: _Slot, length: int) -> int:
-        """Keep the first ``length`` tokens of ``slot``; returns how many were kept."""
-        if not self._backend.cut(slot.number, length):
+    def _cut(self, slot: _Slot, length: int, images: Sequence[ImageSpan] = ()) -> int:
+        """Keep the first ``length`` tokens of ``slot``, with ``images`` among them; returns how many were kept."""
+        if not self._backend.cut(slot.number, position_at(length, images)):
             length = 0
             self._backend.cut(slot.number, 0)
         for cell in slot.cells[length:]:

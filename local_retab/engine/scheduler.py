@@ -1,8 +1,9 @@
 """Continuous batching: every step is one decode call for all sequences that run.
 
 Running answers go first, so that a long prefill never stalls them by more than one chunk; prompts share what is
-left of the chunk in order of arrival. When the KV cache is full, idle prefixes go, then the youngest sequence
-waits again and is computed anew later (preemption by recomputation, as in vLLM).
+left of the chunk in order of arrival. Image embeddings and tokens cannot share a call: after the tokens of a step
+one image advances, by its encoding or by one piece of its embeddings. When the KV cache is full, idle prefixes go,
+then the youngest sequence waits again and is computed anew later (preemption by recomputation, as in vLLM).
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from local_retab.engine.backend import Backend, BatchToken
+from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
 from local_retab.engine.prefix import PrefixPool
 from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
+
+if TYPE_CHECKING:
+    from local_retab.engine.images import ImageSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Scheduler:
         self._running: list[Sequence] = []
         self._closer: Closer | None = None
         self.decode_calls = 0
+        self.encoded_images = 0
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
@@ -50,9 +56,13 @@ class Scheduler:
         return not self._waiting and not self._running
 
     def step(self) -> None:
-        """Stop what was cancelled, admit what fits, decode one batch, and choose the next tokens."""
+        """Stop what was cancelled, admit what fits, decode one batch, choose the next tokens, advance one image."""
         self._drop_stopped()
         self._admit()
+        self._advance_text()
+        self._advance_image()
+
+    def _advance_text(self) -> None:
         shares = self._compose()
         while shares and not self._make_room(sum(share.count for share in shares)):
             shares = self._compose()
@@ -97,7 +107,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._max_sequences:
             sequence = self._waiting[0]
-            place = self._pool.acquire(sequence.tokens)
+            place = self._pool.acquire(sequence.tokens, sequence.images)
             if place is None:
                 return
             self._waiting.popleft()
@@ -114,8 +124,8 @@ class Scheduler:
         row = 0
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
             for sequence in self._running:
-                if sequence.phase is phase and row < limit:
-                    count = min(sequence.pending, limit - row)
+                if sequence.phase is phase and row < limit and sequence.pending_text:
+                    count = min(sequence.pending_text, limit - row)
                     row += count
                     last = count == sequence.pending
                     shares.append(_Share(sequence, count, row - 1 if last else None))
@@ -139,7 +149,7 @@ class Scheduler:
         self._running.remove(sequence)
         if sequence.slot is not None:
             self._pool.release(sequence.slot, keep=False)
-        sequence.slot, sequence.computed, sequence.phase = None, 0, Phase.WAITING
+        sequence.slot, sequence.computed, sequence.phase, sequence.embeddings = None, 0, Phase.WAITING, None
         self._waiting.appendleft(sequence)
 
     def _decode(self, shares: list[_Share]) -> None:
@@ -147,12 +157,59 @@ class Scheduler:
         for share in shares:
             sequence, slot = share.sequence, share.sequence.slot
             assert slot is not None
+            start, position = sequence.computed, sequence.position(sequence.computed)
             batch += [
-                BatchToken(sequence.tokens[position], position, slot, logits=len(batch) + offset == share.row)
-                for offset, position in enumerate(range(sequence.computed, sequence.computed + share.count))
+                BatchToken(token, position + offset, slot, logits=len(batch) + offset == share.row)
+                for offset, token in enumerate(sequence.tokens[start : start + share.count])
             ]
         self._backend.decode(batch)
         self.decode_calls += 1
+
+    def _advance_image(self) -> None:
+        """Encode the image that is next in the longest running sequence that has one, or decode a piece of it."""
+        sequence = next((sequence for sequence in self._running if sequence.image is not None), None)
+        if sequence is None or (span := sequence.image) is None:
+            return
+        try:
+            if sequence.embeddings is None:
+                self._encode(sequence, span)
+            else:
+                self._decode_piece(sequence, span, sequence.embeddings)
+        except LocalRetabError as error:
+            self._end(sequence, error, keep=False)
+
+    def _encode(self, sequence: Sequence, span: ImageSpan) -> None:
+        """A sequence that is stopped meanwhile stays without embeddings, and the next step ends it."""
+        started = time.perf_counter()
+        sequence.embeddings = self._backend.encode(span.chunk, lambda: sequence.cancelled or sequence.overdue())
+        sequence.statistics.encode_seconds += time.perf_counter() - started
+        if sequence.embeddings is not None and sequence.embeddings.fresh:
+            sequence.statistics.encoded_images += 1
+            self.encoded_images += 1
+
+    def _decode_piece(self, sequence: Sequence, span: ImageSpan, embeddings: Embeddings) -> None:
+        left = span.end - sequence.computed
+        count = left if span.chunk.whole else min(left, self._chunk)
+        if not self._make_room(count):
+            return
+        assert sequence.slot is not None
+        share = _Share(sequence, count, count - 1 if count == sequence.pending else None)
+        first = sequence.computed - span.start
+        started = time.perf_counter()
+        self._backend.decode_image(
+            span.chunk,
+            embeddings,
+            range(first, first + count),
+            position=sequence.position(span.start),
+            sequence=sequence.slot,
+            logits=share.row is not None,
+        )
+        self.decode_calls += 1
+        self._account(share, time.perf_counter() - started)
+        if sequence.computed == span.end:
+            sequence.embeddings = None
+        if share.row is not None:
+            self._advance(sequence, share.row)
 
     def _account(self, share: _Share, elapsed: float) -> None:
         sequence, statistics = share.sequence, share.sequence.statistics
@@ -232,5 +289,6 @@ class Scheduler:
         if sequence.slot is not None:
             self._pool.release(sequence.slot, keep=keep)
             sequence.slot = None
+        sequence.embeddings = None
         sequence.phase = Phase.ENDED
         sequence.events.put(outcome)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from local_retab.engine.images import ImageSpan, Pixels, position_at
 from local_retab.errors import GenerationCancelledError, LocalRetabError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from local_retab.engine.backend import Embeddings
     from local_retab.engine.constraint import Constraint
     from local_retab.engine.sampler import Sampling
 
@@ -27,6 +29,21 @@ class PromptPart:
 
     text: str
     trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image in a prompt, for models that see."""
+
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """The tokens of a prompt and the images among them, in order. Image tokens are below zero (see ``images``)."""
+
+    tokens: list[int]
+    images: tuple[ImageSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,11 @@ class Statistics:
     queue_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    image_tokens: int = 0
+    """Those of the prompt tokens that stand for images."""
+    encoded_images: int = 0
+    """Images, or tiles of images, that went through the projector for this generation; the others were kept."""
+    encode_seconds: float = 0.0
     grammar_seconds: float = 0.0
     """Masks, choice of tokens and advancing the grammar."""
 
@@ -93,11 +115,14 @@ class Sequence:
     """State that the scheduler owns; the owner's side is ``Generation``.
 
     ``tokens`` is the prompt and what was generated; the first ``computed`` of them are in the KV cache.
+    ``images`` are the spans of tokens that are images; ``embeddings`` those of the image that is being decoded.
     """
 
     tokens: list[int]
     constraint: Constraint
     limits: Limits
+    images: tuple[ImageSpan, ...] = ()
+    embeddings: Embeddings | None = None
     sampling: Sampling | None = None
     number: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
@@ -115,11 +140,27 @@ class Sequence:
         self.statistics.prompt_tokens = self.prompt_length
         if self.sampling is not None:
             self.random = self.sampling.generator()
+        self.statistics.image_tokens = sum(span.chunk.tokens for span in self.images)
 
     @property
     def pending(self) -> int:
         """Tokens that are known but not yet computed."""
         return len(self.tokens) - self.computed
+
+    @property
+    def image(self) -> ImageSpan | None:
+        """The image whose tokens are to be computed next, if it is an image's turn."""
+        return next((span for span in self.images if span.start <= self.computed < span.end), None)
+
+    @property
+    def pending_text(self) -> int:
+        """How many of the pending tokens can be computed before the next image."""
+        ahead = (span.start for span in self.images if span.end > self.computed)
+        return max(next(ahead, len(self.tokens)) - self.computed, 0)
+
+    def position(self, index: int) -> int:
+        """The position of the token at ``index``, which is not inside an image."""
+        return position_at(index, self.images)
 
     @property
     def output_length(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
+from local_retab.documents.anchors import CsvCell, SpreadsheetCell, anchors_of
 from local_retab.extraction.sources import Located, locate
 from local_retab.wire import ExtractionSources
 
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from local_retab.documents import Document, Page
     from local_retab.wire import DocumentType
 
+_SEPARATED = {"text/csv", "text/tab-separated-values"}
+_OFFICE: dict[str, DocumentType] = {
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.ms-excel": "xlsx",
+    "application/vnd.oasis.opendocument.spreadsheet": "xlsx",
+}
+"""What is none of the wire's types is read as text."""
 _DECIMALS = 6
 _LEAST = 10**-_DECIMALS
 
@@ -47,7 +57,9 @@ def document_type(document: Document) -> DocumentType:
         case "pdf" | "image":
             return document.kind
         case "text":
-            return "txt"
+            return "csv" if document.mime_type in _SEPARATED else "txt"
+        case "office":
+            return _OFFICE.get(document.mime_type, "txt")
 
 
 def _tree(value: JsonValue, path: tuple[str | int, ...], found: dict[tuple[str | int, ...], Any]) -> Any:
@@ -62,7 +74,10 @@ def _source(document: Document, pages: dict[int, Page], entry: Located) -> dict[
     if entry.box is None:
         return None
     page = pages[entry.page]
-    anchor = _box_anchor(document, page, entry.box) if page.words else _text_anchor(entry.box)
+    if page.words:
+        anchor = _box_anchor(document, page, entry.box)
+    else:
+        anchor = _place_anchor(page, entry.box) or _text_anchor(entry.box)
     return {"content": entry.content, "anchor": anchor, "file_id": document.id}
 
 
@@ -78,6 +93,24 @@ def _share(start: float, end: float, extent: float) -> tuple[float, float]:
     first = min(max(round(start / extent, _DECIMALS), 0.0), 1 - _LEAST)
     size = max(round(end / extent, _DECIMALS) - first, _LEAST)
     return first, round(min(size, 1 - first), _DECIMALS)
+
+
+def _place_anchor(page: Page, box: tuple[float, float, float, float]) -> dict[str, Any] | None:
+    """The first cell or paragraph that a box on the grid of the page's text touches; None where there is none."""
+    left, top, right, bottom = map(round, box)
+    lines = page.text.split("\n")
+    begin = sum(len(line) + 1 for line in lines[:top]) + left
+    end = sum(len(line) + 1 for line in lines[: bottom - 1]) + right
+    touched = anchors_of(page.anchors, begin, end)
+    if not touched:
+        return None
+    place = touched[0].place
+    anchor = {"kind": place.kind, **asdict(place)}
+    return (
+        {**anchor, "coordinate": f"{place.column}{place.row}"}
+        if isinstance(place, CsvCell | SpreadsheetCell)
+        else anchor
+    )
 
 
 def _text_anchor(box: tuple[float, float, float, float]) -> dict[str, Any]:

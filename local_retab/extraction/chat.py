@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from local_retab.engine.sequence import PromptPart
+from local_retab.engine.images import Pixels
+from local_retab.engine.sequence import ImagePart, PromptPart
 from local_retab.errors import ModelLoadError
 
 Role = Literal["system", "user", "assistant"]
@@ -24,29 +25,42 @@ PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}\n\n{% endfo
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One turn of a chat: texts and images in order."""
 
     role: Role
-    content: str
+    content: str | tuple[str | Pixels, ...]
+
+    @property
+    def parts(self) -> tuple[str | Pixels, ...]:
+        return (self.content,) if isinstance(self.content, str) else self.content
 
 
-def render_chat(template: str | None, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
-    """The prompt up to where the answer begins.
+def render_chat(
+    template: str | None,
+    messages: Sequence[Message],
+    *,
+    bos: str,
+    eos: str,
+    variables: Mapping[str, str] | None = None,
+) -> list[PromptPart | ImagePart]:
+    """The prompt up to where the answer begins; ``variables`` are texts that the template has names of its own for.
 
-    For templates that refuse a system role or two messages of one role in a row, the system text goes to the head of
-    the first user message, and such messages are joined.
-    Raises ModelLoadError when the template cannot be rendered either way.
+    Contents are given to the template as texts, or as lists of parts where it reads only these. For templates that
+    refuse a system role or two messages of one role in a row, the system text goes to the head of the first user
+    message, and such messages are joined.
+    Raises ModelLoadError when the template cannot be rendered in any of these ways.
     """
-    try:
-        return _render(template or PLAIN_TEMPLATE, messages, bos=bos, eos=eos)
-    except _TemplateError:
-        merged = _joined(_without_system(messages))
-    try:
-        return _render(template or PLAIN_TEMPLATE, merged, bos=bos, eos=eos)
-    except _TemplateError as error:
-        raise ModelLoadError(
-            f"The model's chat template cannot be rendered: {error}. Use another model, or one whose template is whole."
-        ) from error
+    context = {"bos_token": bos, "eos_token": eos, "tools": None, "enable_thinking": False}
+    failure: _TemplateError | None = None
+    for turns in (messages, _joined(_without_system(messages))):
+        for listed in (False, True):
+            try:
+                return _render(template or PLAIN_TEMPLATE, turns, variables or {}, context, listed=listed)
+            except _TemplateError as error:
+                failure = failure or error
+    raise ModelLoadError(
+        f"The model's chat template cannot be rendered: {failure}. Use another model, or one whose template is whole."
+    ) from failure
 
 
 class _TemplateError(Exception):
@@ -57,7 +71,14 @@ def _refuse(message: str) -> None:
     raise _TemplateError(message)
 
 
-def _render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -> list[PromptPart]:
+def _render(
+    template: str,
+    messages: Sequence[Message],
+    variables: Mapping[str, str],
+    context: Mapping[str, Any],
+    *,
+    listed: bool,
+) -> list[PromptPart | ImagePart]:
     from jinja2 import BaseLoader
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -66,36 +87,45 @@ def _render(template: str, messages: Sequence[Message], *, bos: str, eos: str) -
     )
     environment.globals["raise_exception"] = _refuse
     nonce = secrets.token_hex(8)
-    marks = {f"[{nonce}:{index}]": message.content for index, message in enumerate(messages)}
-    turns: list[dict[str, Any]] = [
-        {"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)
-    ]
+    contents = [*(message.parts for message in messages), *((text,) for text in variables.values())]
+    marks = [f"[{nonce}:{index}]" for index in range(len(contents))]
     try:
         text = environment.from_string(template).render(
-            messages=turns,
+            messages=[
+                {"role": message.role, "content": [{"type": "text", "text": mark}] if listed else mark}
+                for mark, message in zip(marks, messages, strict=False)
+            ],
             add_generation_prompt=True,
-            bos_token=bos,
-            eos_token=eos,
-            tools=None,
-            enable_thinking=False,
+            **context,
+            **dict(zip(variables, marks[len(messages) :], strict=True)),
         )
     except _TemplateError:
         raise
     except Exception as error:  # a template is a program: it may fail in any way
         raise _TemplateError(str(error) or type(error).__name__) from error
-    pieces = re.split(rf"(\[{nonce}:[0-9]+\])", text)
-    if not marks.keys() <= set(pieces):
-        raise _TemplateError("it leaves a message out")
-    parts = [PromptPart(marks.get(piece, piece), trusted=piece not in marks) for piece in pieces]
-    return [part for part in parts if part.text]
+    if not all(mark in text for mark in marks):
+        raise _TemplateError("it leaves a message or a variable out")
+    parts: list[PromptPart | ImagePart] = []
+    for index, piece in enumerate(re.split(rf"\[{nonce}:(\d+)\]", text)):
+        parts += _content(contents[int(piece)]) if index % 2 else [PromptPart(piece, trusted=True)]
+    return [part for part in parts if isinstance(part, ImagePart) or part.text]
+
+
+def _content(parts: Sequence[str | Pixels]) -> Iterator[PromptPart | ImagePart]:
+    for part in parts:
+        yield PromptPart(part, trusted=False) if isinstance(part, str) else ImagePart(part)
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    system = "\n\n".join(
+        part for message in messages if message.role == "system" for part in message.parts if isinstance(part, str)
+    )
     rest = [message for message in messages if message.role != "system"]
     for index, message in enumerate(rest):
         if message.role == "user":
-            rest[index] = replace(message, content=f"{system}\n\n{message.content}")
+            head, *others = message.parts
+            first = (f"{system}\n\n{head}",) if isinstance(head, str) else (f"{system}\n\n", head)
+            rest[index] = replace(message, content=(*first, *others))
             return rest
     return [Message("user", system), *rest]
 
@@ -103,4 +133,12 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
 def _joined(messages: Sequence[Message]) -> list[Message]:
     """The messages, those of one role in a row as one."""
     turns = itertools.groupby(messages, key=lambda message: message.role)
-    return [Message(role, "\n\n".join(message.content for message in run)) for role, run in turns]
+    return [Message(role, tuple(_with_gaps([message.parts for message in run]))) for role, run in turns]
+
+
+def _with_gaps(contents: Sequence[Sequence[str | Pixels]]) -> Iterator[str | Pixels]:
+    """The parts of several contents, a blank line between each and the next."""
+    for index, parts in enumerate(contents):
+        if index:
+            yield "\n\n"
+        yield from parts

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from local_retab.engine.sequence import Limits, PromptPart, Statistics, cancelled_error
-from local_retab.errors import OutputValidationError
+from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
+from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.absence import Absence
 from local_retab.extraction.anchoring import find_sources, to_wire
 from local_retab.extraction.ballots import Ballots
@@ -20,8 +21,9 @@ from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.declared import Declared
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
-from local_retab.extraction.prompt import STYLE, PromptStyle, build_messages
+from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
+from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
 from local_retab.schema import plan_schema
 from local_retab.schema.dialect import escape
 from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from local_retab.engine.engine import Engine
     from local_retab.engine.sampler import Sampling
     from local_retab.engine.sequence import Generation
+    from local_retab.extraction.seeing import Sight
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
     from local_retab.wire import ExtractionParameters, ExtractionSources
@@ -77,7 +80,7 @@ class Task:
     plan: SchemaPlan
     settings: Settings
     stop: Stop
-    style: PromptStyle = STYLE
+    profile: str = DEFAULT
 
     @property
     def cites(self) -> bool:
@@ -87,14 +90,14 @@ class Task:
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
-    dpi = task.parameters.image_resolution_dpi
-    pages = read_pages(task.document, dpi=dpi, settings=task.settings, check=task.stop.check)
+    sight = choose_sight(task.document, task.parameters, task.settings, engine)
+    pages = _read(task, sight)
     lines = Lines(pages) if task.cites else None
     task = replace(task, plan=plan_quotes(task, lines)) if lines else task
-    prompt = write_prompt(task, engine, pages)
+    prompt = write_prompt(task, engine, sight, pages)
     answer = _Answer(task, pages, lines)
     while answer.wanted:
-        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.limits)
+        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.plan.grammar, answer.limits)
         with submit() as generation, answer.ballots(submit) as ballots:
             yield from answer.stream(generation, ballots)
     yield answer.extraction()
@@ -103,20 +106,42 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
 def plan_quotes(task: Task, lines: Lines) -> SchemaPlan:
     """The task's plan with quotes of the document's own lines."""
     plan = task.plan
-    return plan_schema(plan.original, settings=task.settings, absent_null=plan.absent_null, lines=lines.texts)
+    absent_null = plan.held is not plan.original
+    return plan_schema(plan.original, settings=task.settings, absent_null=absent_null, lines=lines.texts)
 
 
 def _submit(
-    task: Task, engine: Engine, prompt: list[PromptPart], limits: Limits, sampling: Sampling | None = None
+    task: Task,
+    engine: Engine,
+    prompt: list[PromptPart | ImagePart],
+    grammar: str,
+    limits: Limits,
+    sampling: Sampling | None = None,
 ) -> Generation:
-    return task.stop.watch(engine.submit(prompt, task.plan.grammar, limits, sampling))
+    return task.stop.watch(engine.submit(prompt, grammar, limits, sampling))
 
 
-def write_prompt(task: Task, engine: Engine, pages: Sequence[Page]) -> list[PromptPart]:
+def _read(task: Task, sight: Sight) -> list[Page]:
+    """The pages, their words read from the pixels where the model or the sources need them and there are none."""
+    words = sight.text and (profile_named(task.profile).reads_text or not sight.images)
+    return read_pages(
+        task.document,
+        dpi=task.parameters.image_resolution_dpi,
+        settings=task.settings,
+        check=task.stop.check,
+        seen=sight.images,
+        words=words or task.parameters.sources is not None,
+    )
+
+
+def write_prompt(task: Task, engine: Engine, sight: Sight, pages: Sequence[Page]) -> list[PromptPart | ImagePart]:
     """The prompt for one document, rendered with the model's own chat template."""
-    messages = build_messages(task.plan, task.parameters, [page.text for page in pages], task.style)
+    budget = choose_budget(task.parameters, task.settings)
+    images = look_at(task.document, pages, budget, engine) if sight.images else []
+    texts = [page.text if sight.text else "" for page in pages]
+    chat = profile_named(task.profile).write(task.plan, task.parameters, texts, images)
     info = engine.info
-    return render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos)
+    return render_chat(info.chat_template, chat.messages, bos=info.bos, eos=info.eos, variables=chat.variables)
 
 
 class _Answer:
@@ -124,6 +149,7 @@ class _Answer:
 
     def __init__(self, task: Task, pages: Sequence[Page], lines: Lines | None) -> None:
         self._task = task
+        self.plan = task.plan
         self._lines = lines
         self._written = b""
         self._pages = pages
@@ -143,7 +169,7 @@ class _Answer:
         settings = self._task.settings
         return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds)
 
-    def corrected(self, prompt: list[PromptPart]) -> list[PromptPart]:
+    def corrected(self, prompt: list[PromptPart | ImagePart]) -> list[PromptPart | ImagePart]:
         """The prompt; after an answer that failed validation, with the reason before the answer begins."""
         if self._problem is None:
             return prompt
@@ -153,7 +179,7 @@ class _Answer:
 
     def ballots(self, submit: Callable[[Sampling], Generation]) -> Ballots:
         """The sampled votes beside one attempt; none at n_consensus 1."""
-        plan = self._task.plan
+        plan = self.plan
         count = self._task.parameters.n_consensus - 1
         return Ballots(count, submit, lambda: PartialJson(plan.shape, self._absence), plan.validate)
 
@@ -162,14 +188,14 @@ class _Answer:
 
         Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
         """
-        machine = PartialJson(self._task.plan.shape, self._absence)
+        machine = PartialJson(self.plan.shape, self._absence)
         shown = False
         try:
             for output in self._snapshots(generation, machine, ballots):
                 shown = True
                 yield self._chunk(output)
             self._value = machine.flush()
-            self._task.plan.validate(self._value)
+            self.plan.validate(self._value)
             if ballots.wanted:
                 self._reconcile([self._value, *ballots.finish()])
             self._unprinted = machine.absent
@@ -188,13 +214,13 @@ class _Answer:
 
     def _reconcile(self, votes: list[JsonValue]) -> None:
         """Make the votes one value; where the schema does not hold it, the vote that is most like it."""
-        agreement = reconcile(votes, self._task.plan.held)
+        agreement = reconcile(votes, self.plan.held)
         try:
-            self._task.plan.validate(agreement.value)
+            self.plan.validate(agreement.value)
             self._value = agreement.value
         except OutputValidationError:
             self._value = votes[agreement.best_vote()]
-            agreement = reconcile([self._value, *votes], self._task.plan.held)
+            agreement = reconcile([self._value, *votes], self.plan.held)
         self._consensus = Consensus(choices=votes, likelihoods=agreement.likelihoods)
 
     def _snapshots(self, generation: Generation, machine: PartialJson, ballots: Ballots) -> Iterator[JsonValue]:
@@ -215,7 +241,7 @@ class _Answer:
                 self._likelihoods.add(path, event.logprob)
             ballots.advance()
             # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
-            due = changed and not self._task.plan.deferred and time.monotonic() - shown_at >= pause
+            due = changed and not self.plan.deferred and time.monotonic() - shown_at >= pause
             if due and not isinstance(output := self._visible(machine, ballots), Missing):
                 shown_at, changed = time.monotonic(), False
                 yield output
@@ -228,8 +254,12 @@ class _Answer:
     def _refuse(self, problem: OutputValidationError, *, shown: bool) -> None:
         """Ask for another attempt, or give up. What was shown cannot be taken back, so it is not tried again."""
         self._attempts += 1
-        if shown or self._attempts > self._task.settings.max_validation_retries:
+        settings = self._task.settings
+        if shown or self._attempts > settings.max_validation_retries:
             raise problem
+        if self._attempts == settings.max_validation_retries:  # the last attempt may write all that is valid
+            with suppress(SchemaError):  # written as wide, a schema may be too large
+                self.plan = self.plan.widened(settings=settings)
         self._problem = problem
 
     def extraction(self) -> Extraction:
@@ -251,9 +281,7 @@ class _Answer:
             else self._consensus.likelihoods,
             usage=self._usage(),
             notices=self._notices(),
-            absent=_forbidden_nulls(self._value, Declared.root(schema), "")
-            if schema is not self._task.plan.held
-            else [],
+            absent=_forbidden_nulls(self._value, Declared.root(schema), "") if schema is not self.plan.held else [],
             sources=self._sources() if parameters.sources else None,
         )
 
@@ -261,7 +289,7 @@ class _Answer:
         document, schema = self._task.document, self._task.plan.original
         if self._lines is None:
             return find_sources(document, self._pages, self._value, schema)
-        cited = self._lines.locate(self._value, json.loads(self._written), self._task.plan.source_prefix, schema)
+        cited = self._lines.locate(self._value, json.loads(self._written), self.plan.source_prefix, schema)
         return to_wire(document, self._pages, self._value, cited, mode="cited")
 
     def _chunk(self, output: Any) -> ExtractionChunk:
@@ -282,6 +310,9 @@ class _Answer:
         return Usage(
             prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
             cached_prompt_tokens=sum(attempt.reused_tokens for attempt in attempts),
+            image_tokens=sum(attempt.image_tokens for attempt in attempts),
+            encoded_images=sum(attempt.encoded_images for attempt in attempts),
+            encode_seconds=sum(attempt.encode_seconds for attempt in attempts),
             output_tokens=sum(attempt.output_tokens for attempt in attempts),
             forced_output_tokens=sum(attempt.forced_tokens for attempt in attempts),
             decode_calls=sum(attempt.decode_calls for attempt in attempts),

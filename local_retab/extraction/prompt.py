@@ -1,4 +1,4 @@
-"""What the model is told: the task, the caller's instructions, the template, and the document's text.
+"""What the model is told: the task, the caller's instructions, the template, and the document's pages.
 
 The stable part comes first, so that a batch of documents under one schema shares its KV prefix.
 """
@@ -15,6 +15,7 @@ from local_retab.extraction.chat import Message, Role
 from local_retab.extraction.dating import wants_iso_dates, with_iso_dates
 
 if TYPE_CHECKING:
+    from local_retab.engine.images import Pixels
     from local_retab.schema import SchemaPlan
     from local_retab.wire import ExtractionParameters
 
@@ -56,9 +57,17 @@ ROLES = ("system", "user", "assistant")
 
 
 def build_messages(
-    plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], style: PromptStyle = STYLE
+    plan: SchemaPlan,
+    parameters: ExtractionParameters,
+    pages: Sequence[str],
+    images: Sequence[Pixels] = (),
+    style: PromptStyle | None = None,
 ) -> list[Message]:
-    """The chat for one extraction; ``pages`` are the laid-out texts. Raises RequestError for a bad message."""
+    """The chat for one extraction; ``pages`` are the laid-out texts, ``images`` one for each page or none.
+
+    ``style`` is STYLE where it is not given. Raises RequestError for a bad message.
+    """
+    style = style or STYLE
     system = [style.task]
     if plan.system_prompt:
         system.append(plan.system_prompt)
@@ -70,13 +79,34 @@ def build_messages(
     if not style.spatial:
         pages = ["\n".join(line.strip() for line in page.split("\n")) for page in pages]
     template = f"The template:\n{plan.template}"
-    document = f"The document:\n\n{join_pages(pages)}"
-    order = [document, template] if style.document_first else [document]
-    if not style.document_first:
+    ending = "\n\nFill in the template for this document."
+    if style.document_first:
+        ending = f"\n\n{template}{ending}"
+    else:
         system.append(template)
-    extra = [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
-    question = Message("user", "\n\n".join([*order, "Fill in the template for this document."]))
-    return [Message("system", "\n\n".join(system)), *extra, question]
+    content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages)}{ending}"
+    if images:
+        content = ("The document:\n\n", *illustrated(pages, images), ending)
+    return [Message("system", "\n\n".join(system)), *additional_messages(parameters), Message("user", content)]
+
+
+def additional_messages(parameters: ExtractionParameters) -> list[Message]:
+    """The chat messages of the request. Raises RequestError for one that cannot be sent."""
+    return [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
+
+
+def illustrated(pages: Sequence[str], images: Sequence[Pixels]) -> list[str | Pixels]:
+    """Each page's image, followed by its text where there is any."""
+    content: list[str | Pixels] = []
+    for number, (text, image) in enumerate(zip(pages, images, strict=True), start=1):
+        if number > 1:
+            content.append("\n\n")
+        if len(pages) > 1:
+            content.append(f"[page {number}]\n")
+        content.append(image)
+        if text.strip():
+            content.append("\nIts text:\n\n" + text.strip("\n"))
+    return content
 
 
 def join_pages(pages: Sequence[str]) -> str:

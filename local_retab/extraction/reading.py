@@ -1,4 +1,4 @@
-"""The pages of a document with their text, for models that read text."""
+"""The pages of a document with their text."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 
 
 def read_pages(
-    document: Document, *, dpi: int, settings: Settings, check: Callable[[], None] = lambda: None
+    document: Document,
+    *,
+    dpi: int,
+    settings: Settings,
+    check: Callable[[], None] = lambda: None,
+    seen: bool = False,
+    words: bool = True,
 ) -> list[Page]:
     """The pages with their words and laid-out text, read by OCR where they are pictures; blank pages are empty.
 
-    ``check`` is called before each page and may raise to stop. Raises NoTextError when a page shows something but
-    has no text: a model that reads text would answer without it.
+    ``check`` is called before each page and may raise to stop. ``seen`` pages are looked at as well and need no text;
+    without ``words`` only the text that is there is read. Raises NoTextError when a page shows something but has no
+    text and is not seen: the model would answer without it.
     """
     found: list[Page] = []
     unreadable: list[int] = []
-    recognition = Recognition(document, settings, required=True)
+    recognition = Recognition(document, settings, required=not seen)
     with closing(pages(document, dpi=dpi, settings=settings)) as all_pages:
         for page in all_pages:
             check()
-            found.append(recognition.read(page))
-            if not found[-1].text.strip() and not is_blank(page.render()):
+            found.append(recognition.read(page) if words else page)
+            if not seen and not found[-1].text.strip() and not is_blank(page.render()):
                 unreadable.append(page.number)
     if unreadable:
         which = ", ".join(map(str, unreadable[:10])) + (", …" if len(unreadable) > 10 else "")
@@ -40,6 +47,6 @@ def read_pages(
             f"reads text. {remedy}, or send the document's text.",
             details={"pages": unreadable},
         )
-    if not any(page.text.strip() for page in found):
+    if not seen and not any(page.text.strip() for page in found):
         raise EmptyDocumentError(f"{document.filename}: every page is blank. Send a document with content.")
     return found

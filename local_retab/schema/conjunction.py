@@ -34,13 +34,18 @@ _PRESENCE = frozenset({"required", "type"}) | _ANNOTATIONS
 
 
 class Conjunctions:
-    """The reader of one schema document."""
+    """The reader of one schema document.
 
-    __slots__ = ("_expanded", "deferred", "dialect", "exclusive", "references", "uncertain")
+    ``wide``: read it as JSON Schema says, where a schema without ``type`` is about values of every type and an object
+    may hold keys that no keyword mentions. Otherwise as its author will have meant it.
+    """
 
-    def __init__(self, references: References, dialect: Dialect) -> None:
+    __slots__ = ("_expanded", "deferred", "dialect", "exclusive", "references", "uncertain", "wide")
+
+    def __init__(self, references: References, dialect: Dialect, *, wide: bool = False) -> None:
         self.references = references
         self.dialect = dialect
+        self.wide = wide
         self.deferred: dict[tuple[str, str], Deferred] = {}
         self.uncertain: set[str] = set()  # pointers with a deferred keyword that may refuse null
         self.exclusive: set[str] = set()  # pointers with a oneOf

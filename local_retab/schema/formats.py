@@ -1,13 +1,19 @@
-"""Formats: which of them the grammar holds, and how finished values are checked with the standard library alone."""
+"""Formats: which of them the grammar holds, and how finished values are checked.
+
+From the RFCs that JSON Schema names for them; A-labels of host names (RFC 5891) by the idna library.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
+
+from local_retab.schema.ecma import is_ecma
+from local_retab.schema.patterns import searcher
 
 if TYPE_CHECKING:
     from jsonschema import FormatChecker
@@ -15,18 +21,48 @@ if TYPE_CHECKING:
 HELD = frozenset(
     {"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid"}
 )  # that llguidance knows
+WHOLE = frozenset({"date", "date-time", "duration", "ipv4", "time", "uuid"})  # and of which it knows every value
 CALENDAR = frozenset({"date", "date-time"})  # held but for the calendar
 
 _TIME = re.compile(
-    r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII | re.IGNORECASE
+    r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.\d+)?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII | re.IGNORECASE
 )
 _DURATION = re.compile(
     r"P(?=\d|T\d)((\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?|\d+W)", re.ASCII
 )  # RFC 3339, appendix A
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*", re.ASCII | re.IGNORECASE)
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[^\s<>\"{}|\\^`]*", re.ASCII | re.IGNORECASE)
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
+_RELATIVE_POINTER = re.compile(r"(0|[1-9][0-9]*)(#|(/([^~/]|~[01])*)*)")
+_ATEXT = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAILBOX = re.compile(rf"""{_ATEXT}(\.{_ATEXT})*|"([ !#-\[\]-~]|\\[ -~])*\"""", re.ASCII | re.IGNORECASE)
+_UNICODE = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U000efffd"  # ucschar of RFC 3987
+_NAME = r"(?:\w|%[0-9a-f]{2})(?:\.?(?:\w|%[0-9a-f]{2}))*"
+_VARIABLE = rf"{_NAME}(?:\*|:[1-9][0-9]{{0,3}})?"
+_TEMPLATE = re.compile(
+    rf"(?:[^\x00-\x20\x7f\"<>\\^`{{|}}%]|%[0-9a-f]{{2}}|\{{[+#./;?&]?{_VARIABLE}(?:,{_VARIABLE})*\}})*",
+    re.ASCII | re.IGNORECASE,
+)  # RFC 6570
+
+
+def _resource(more: str, *, relative: bool) -> Callable[[str], bool]:
+    """URI (RFC 3986) and IRI (RFC 3987), which has ``more`` characters."""
+    first, name, userinfo, char = (
+        rf"(?:[a-z0-9._~!$&'()*+,;={extra}{more}-]|%[0-9a-f]{{2}})" for extra in ("@", "", ":", ":@")
+    )
+    authority = rf"(?:{userinfo}*@)?(?:\[(?P<address>[0-9a-f:.]+)\]|{name}*)(?::\d*)?"
+    tail = rf"(?:/{char}*)*"
+    common = rf"//{authority}{tail}|/(?:{char}+{tail})?|"
+    query = rf"(?:\?(?:{char}|[/?])*)?(?:\#(?:{char}|[/?])*)?"
+    flags = re.ASCII | re.IGNORECASE
+    absolute = re.compile(rf"[a-z][a-z0-9+.-]*:(?:{common}{char}+{tail}|){query}", flags)
+    reference = re.compile(rf"(?:{common}{first}+{tail}|){query}", flags)
+
+    def check(text: str) -> bool:
+        found = absolute.fullmatch(text) or (reference.fullmatch(text) if relative else None)
+        return found is not None and (found["address"] is None or bool(IPv6Address(found["address"])))
+
+    return check
 
 
 def _date(text: str) -> bool:
@@ -34,9 +70,20 @@ def _date(text: str) -> bool:
     return len(text) == 10 and text[4] == text[7] == "-"
 
 
+def _time(text: str) -> bool:
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return False
+    hours, minutes, seconds, sign, *offset = found.groups()
+    if seconds != "60":
+        return True
+    ahead = timedelta(hours=int(offset[0] or 0), minutes=int(offset[1] or 0))
+    utc = timedelta(hours=int(hours), minutes=int(minutes)) + (ahead if sign == "-" else -ahead)
+    return utc % timedelta(days=1) == timedelta(hours=23, minutes=59)  # where leap seconds are
+
+
 def _date_time(text: str) -> bool:
-    day, letter, time = text[:10], text[10:11], text[11:]
-    return _date(day) and letter in {"T", "t"} and _TIME.fullmatch(time) is not None
+    return _date(text[:10]) and text[10:11] in {"T", "t"} and _time(text[11:])
 
 
 def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
@@ -44,8 +91,7 @@ def _address(kind: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def _regex(text: str) -> bool:
-    re.compile(text)
-    return True
+    return is_ecma(text) and searcher(text) is not None
 
 
 def _uuid(text: str) -> bool:
@@ -53,9 +99,34 @@ def _uuid(text: str) -> bool:
     return len(text) == 36 and all(text[position] == "-" for position in (8, 13, 18, 23))
 
 
+def _hostname(text: str) -> bool:
+    import idna
+
+    return _HOSTNAME.fullmatch(text) is not None and all(
+        idna.ulabel(label) for label in text.split(".") if label[2:4] == "--"
+    )
+
+
+def _international_hostname(text: str) -> bool:
+    import idna
+
+    return bool(text) and _hostname(idna.encode(text, strict=True).decode())
+
+
 def _mail(text: str) -> bool:
-    local, at, domain = text.rpartition("@")
-    return bool(local and at and domain)
+    mailbox, at, domain = text.rpartition("@")
+    if not at or _MAILBOX.fullmatch(mailbox) is None:
+        return False
+    if domain.startswith("[") and domain.endswith("]"):
+        literal = domain[1:-1]
+        return bool(IPv6Address(literal[5:]) if literal.lower().startswith("ipv6:") else IPv4Address(literal))
+    return _hostname(domain)
+
+
+def _international_mail(text: str) -> bool:
+    mailbox, at, domain = text.rpartition("@")
+    ascii_mailbox = "".join(char if char.isascii() else "x" for char in mailbox)
+    return bool(at) and _mail(f"{ascii_mailbox}@{domain if domain.isascii() else 'x'}") and bool(domain)
 
 
 CHECKED: Mapping[str, Callable[[str], bool]] = {
@@ -63,14 +134,20 @@ CHECKED: Mapping[str, Callable[[str], bool]] = {
     "date-time": _date_time,
     "duration": lambda text: _DURATION.fullmatch(text) is not None,
     "email": _mail,
-    "hostname": lambda text: _HOSTNAME.fullmatch(text) is not None,
-    "idn-email": _mail,
+    "hostname": _hostname,
+    "idn-email": _international_mail,
+    "idn-hostname": _international_hostname,
     "ipv4": _address(IPv4Address),
     "ipv6": _address(IPv6Address),
+    "iri": _resource(_UNICODE, relative=False),
+    "iri-reference": _resource(_UNICODE, relative=True),
     "json-pointer": lambda text: _POINTER.fullmatch(text) is not None,
     "regex": _regex,
-    "time": lambda text: _TIME.fullmatch(text) is not None,
-    "uri": lambda text: _URI.fullmatch(text) is not None,
+    "relative-json-pointer": lambda text: _RELATIVE_POINTER.fullmatch(text) is not None,
+    "time": _time,
+    "uri": _resource("", relative=False),
+    "uri-reference": _resource("", relative=True),
+    "uri-template": lambda text: _TEMPLATE.fullmatch(text) is not None,
     "uuid": _uuid,
 }
 
@@ -81,7 +158,7 @@ def format_checker() -> FormatChecker:
 
     checker = FormatChecker(formats=())
     for name, check in CHECKED.items():
-        checker.checks(name, raises=(ValueError, re.error, OverflowError))(_for_strings(check))
+        checker.checks(name, raises=(ValueError, OverflowError))(_for_strings(check))
     return checker
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local_retab.errors import InvalidSchemaError, UnsupportedSchemaError
+from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import unescape
 from local_retab.schema.hidden import LINE, Hidden, HiddenFields
@@ -52,10 +52,10 @@ class Inference:
         self._work = 0
 
     def build(self) -> tuple[dict[str, Any], Shape]:
-        """The inference schema and its shape. Raises InvalidSchemaError when no value is under the schema."""
-        root = self.node(("",), ambiguous=False, lead=self.hidden.leading("root", ("",)))
+        """The inference schema and its shape. Raises UnsatisfiableSchemaError when no value is under the schema."""
+        root = self.node(("",), ambiguous=self._reader.wide, lead=self.hidden.leading("root", ("",)))
         if root is None:
-            raise InvalidSchemaError(
+            raise UnsatisfiableSchemaError(
                 "No value can satisfy the schema: its keywords contradict each other. Remove one of them."
             )
         definitions: dict[str, Any] = {} if self._lines is None else {LINE: {"enum": list(self._lines)}}

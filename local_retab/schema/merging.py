@@ -8,7 +8,7 @@ from typing import Any
 
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import escape
-from local_retab.schema.formats import CALENDAR, CHECKED, HELD
+from local_retab.schema.formats import CALENDAR, CHECKED, HELD, WHOLE
 from local_retab.schema.patterns import searcher
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -78,7 +78,10 @@ def merge(reader: Conjunctions, pointers: Conjunction) -> Merged:
             if values is not None:
                 merged.values = _common(values if merged.values is None else merged.values, values)
         _limits(reader, merged, pointer, schema)
-    merged.types = _inferred(schemas, merged) if declared is None else declared
+    if declared is not None:
+        merged.types = declared
+    else:
+        merged.types = _EVERY if reader.wide else _inferred(schemas, merged)
     _keys(reader, merged, schemas)
     _elements(merged, schemas)
     return merged
@@ -138,7 +141,7 @@ def _limits(reader: Conjunctions, merged: Merged, pointer: str, schema: dict[str
         value = schema[key]
         if key == "format" and value in CALENDAR:
             reader.defer(pointer, key, "the grammar does not know which years have a 29 February")
-        if key == "format" and value not in HELD:
+        if key == "format" and value not in (WHOLE if reader.wide else HELD):
             if value in CHECKED:
                 reader.defer(pointer, key, "the grammar does not know the format")
         elif key not in merged.limits:
@@ -158,7 +161,7 @@ def _keys(reader: Conjunctions, merged: Merged, schemas: list[tuple[str, dict[st
         merged.properties[name] = tuple(dict.fromkeys(found))
     for name, places in _conditional(reader, [pointer for pointer, _ in schemas]).items():
         if name not in merged.properties and merged.properties:
-            merged.properties[name] = tuple(places) if len(places) == 1 else ()
+            merged.properties[name] = tuple(places) if len(places) == 1 and not reader.wide else ()
     for pointer, schema in schemas:
         for pattern in schema.get("patternProperties", ()):
             here = [f"{pointer}/patternProperties/{escape(pattern)}"]

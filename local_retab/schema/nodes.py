@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from local_retab.schema.conjunction import Conjunction, Conjunctions
+from local_retab.schema.ecma import translate
 from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import TYPES, Merged
@@ -101,6 +102,8 @@ class Nodes:
         if _contradict(numeric):
             numeric = {}
             types.remove(numbers[0])
+        if "pattern" in textual and (self._reader.wide or _refused({"type": "string", "pattern": textual["pattern"]})):
+            textual["pattern"] = translate(textual["pattern"])
         textual = self._held(merged, "string", textual)
         if numbers:
             numeric = self._held(merged, numbers[0], numeric)
@@ -165,10 +168,12 @@ class Nodes:
     def _others(self, merged: Merged, schema: dict[str, Any], *, ambiguous: bool) -> Built | None:
         """Sets what the object may hold beside its properties; their node, or None for a closed object."""
         patterns = {
-            pattern: self._children.node(pointers, ambiguous=ambiguous) for pattern, pointers in merged.patterns.items()
+            translate(pattern): self._children.node(pointers, ambiguous=ambiguous)
+            for pattern, pointers in merged.patterns.items()
         }
         if merged.additional is None:
-            additional = None if merged.properties or patterns else Built({}, OPEN)
+            described = merged.properties or patterns
+            additional = None if described and not self._reader.wide else Built({}, OPEN)
         else:
             additional = self._children.node(merged.additional, ambiguous=ambiguous)
         schema["additionalProperties"] = False if additional is None else additional.schema or True
@@ -177,7 +182,7 @@ class Nodes:
         keys = {key: False if node is None else node.schema for key, node in patterns.items()}
         plain: dict[str, Any] = {key: value is not False for key, value in keys.items()}
         if _touches(schema["properties"], patterns) or _refused({"type": "object", "patternProperties": plain}):
-            schema["additionalProperties"] = True
+            schema["additionalProperties"] = _any_of([*patterns.values(), additional])
             for pointers in merged.patterns.values():
                 at = pointers[0].rpartition("/patternProperties/")[0]
                 reason = "the patterns overlap the properties or each other"
@@ -253,6 +258,15 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     outer = {"description": schema["description"]} if "description" in schema else {}
     return {"anyOf": [*inner.get("anyOf", [inner]), {"type": "null"}], **outer}
+
+
+def _any_of(nodes: list[Built | None]) -> Any:
+    """The union of nodes, as a key may be under any of them; False when no value is under one."""
+    known = [node.schema for node in nodes if node is not None]
+    different = [schema for index, schema in enumerate(known) if schema not in known[:index]]
+    if not different or {} in different:
+        return bool(different)
+    return different[0] if len(different) == 1 else {"anyOf": different}
 
 
 def _refused(schema: dict[str, Any]) -> str | None:

@@ -1,34 +1,52 @@
 """Regular expressions of schemas, matched as ECMA 262 asks: anywhere in the text.
 
-Rust's engine first (it takes linear time, and it is the dialect of the grammar), Python's where that one cannot:
-lookaround and back references.
+Rust's engine first, as it takes linear time. Only where it cannot, for lookaround and back references, one that
+backtracks: the ``regex`` module's, because it stops at a time limit.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from local_retab.schema.ecma import translate
 
-@lru_cache(maxsize=1024)
+MAX_SECONDS = 1.0  # of one match that may backtrack
+
+
+class PatternTimeoutError(ValueError):
+    """A match took longer than MAX_SECONDS. Internal: validation turns it into a problem of the value."""
+
+
+@lru_cache(maxsize=4096)
 def searcher(pattern: str) -> Callable[[str], bool] | None:
-    """A function that says whether the pattern occurs in a text; None when neither engine can read the pattern."""
+    """A function that says whether the pattern occurs in a text; None when neither engine can read the pattern.
+
+    The function raises PatternTimeoutError.
+    """
     from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+    rust = translate(pattern)
     try:
-        linear = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex", strict=True))
+        linear = SchemaValidator(core_schema.str_schema(pattern=rust, regex_engine="rust-regex", strict=True))
     except SchemaError:
-        pass
-    else:
-        return linear.isinstance_python
-    compiled = python_pattern(pattern)
-    return None if compiled is None else lambda text: compiled.search(text) is not None
+        return _backtracking(pattern)
+    return linear.isinstance_python
 
 
-def python_pattern(pattern: str) -> re.Pattern[str] | None:
-    """The pattern compiled by Python's engine, which jsonschema matches keys with; None when it cannot."""
+def _backtracking(pattern: str) -> Callable[[str], bool] | None:
+    import regex
+
     try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+        compiled = regex.compile(translate(pattern, boundary=r"\b", end=r"\Z"), regex.VERSION0 | regex.ASCII)
+    except (regex.error, RecursionError, OverflowError, ValueError):
         return None
+
+    def search(text: str) -> bool:
+        try:
+            return compiled.search(text, timeout=MAX_SECONDS) is not None
+        except TimeoutError as error:
+            reason = f"matching {pattern[:100]!r} took longer than {MAX_SECONDS:g} s"
+            raise PatternTimeoutError(reason) from error
+
+    return search

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from local_retab.errors import UnsupportedSchemaError
+from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
 from local_retab.schema.absent import allow_absent
 from local_retab.schema.conjunction import Conjunctions
 from local_retab.schema.deferred import Deferred
@@ -14,7 +14,7 @@ from local_retab.schema.dialect import dialect_of
 from local_retab.schema.disjoint import settle
 from local_retab.schema.grammar import compile_grammar
 from local_retab.schema.inference import Inference
-from local_retab.schema.patterns import python_pattern, searcher
+from local_retab.schema.patterns import searcher
 from local_retab.schema.references import References
 from local_retab.schema.shape import Shape, project
 from local_retab.schema.template import render_template
@@ -27,7 +27,6 @@ class SchemaPlan:
     """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
 
     original: dict[str, Any]
-    absent_null: bool
     held: dict[str, Any]  # what values are validated against: the original, or that with nulls for what is absent
     inference: dict[str, Any]  # the JSON Schema that the grammar is compiled from
     grammar: str  # llguidance's text form of it
@@ -36,6 +35,15 @@ class SchemaPlan:
     shape: Shape
     source_prefix: str  # the key of a property's quote is this and its name
     deferred: tuple[Deferred, ...]  # held by validation only
+    lines: tuple[str, ...] | None = None  # of the document, which the model quotes
+    wide: bool = False  # every value of the caller's schema can be written, not only those its author will have meant
+
+    def widened(self, *, settings: Settings) -> SchemaPlan:
+        """The plan for another attempt: the same template, and a grammar that leaves out no value of the schema."""
+        if self.wide:
+            return self
+        wide = _plan(self.original, self.held, settings=settings, lines=self.lines, wide=True)
+        return replace(wide, template=self.template)
 
     def to_caller(self, value: Any) -> Any:
         """A value under the inference schema without hidden properties, and without nulls that stand for absence."""
@@ -58,10 +66,19 @@ def plan_schema(
     under nor validated.
     """
     held = allow_absent(schema) if absent_null else schema
+    try:
+        return _plan(schema, held, settings=settings, lines=lines, wide=False)
+    except UnsatisfiableSchemaError:
+        return _plan(schema, held, settings=settings, lines=lines, wide=True)
+
+
+def _plan(
+    schema: dict[str, Any], held: dict[str, Any], *, settings: Settings, lines: Sequence[str] | None, wide: bool
+) -> SchemaPlan:
     dialect = dialect_of(held)
     references = References(held, dialect)
     _check_patterns(references)
-    reader = Conjunctions(references, dialect)
+    reader = Conjunctions(references, dialect, wide=wide)
     builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
     inference, shape = builder.build()
     grammar = compile_grammar(inference)
@@ -69,8 +86,8 @@ def plan_schema(
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(
         original=schema,
-        absent_null=absent_null,
         held=held,
+        lines=None if lines is None else tuple(lines),
         inference=inference,
         grammar=grammar,
         template=render_template(inference),
@@ -78,6 +95,7 @@ def plan_schema(
         shape=shape,
         source_prefix=builder.hidden.source_prefix,
         deferred=tuple(reader.deferred.values()),
+        wide=wide,
     )
 
 
@@ -89,7 +107,7 @@ def _check_patterns(references: References) -> None:
         if not isinstance(schema, dict):
             continue
         unread = [("pattern", text) for text in [schema.get("pattern")] if text is not None and not searcher(text)]
-        unread += [("patternProperties", k) for k in schema.get("patternProperties", ()) if not python_pattern(k)]
+        unread += [("patternProperties", k) for k in schema.get("patternProperties", ()) if not searcher(k)]
         for keyword, pattern in unread:
             reason = f"{pattern[:100]!r} is not a regular expression that can be checked"
             problems.append({"path": pointer, "keyword": keyword, "reason": reason})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from local_retab.errors import OutputValidationError
 from local_retab.schema.dialect import dialect_of, escape
 from local_retab.schema.formats import format_checker
-from local_retab.schema.patterns import searcher
+from local_retab.schema.patterns import PatternTimeoutError, searcher
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -23,13 +23,11 @@ MAX_REASON_CHARS = 300
 
 def validate(value: Any, schema: dict[str, Any]) -> None:
     """Raises OutputValidationError with every problem (at most MAX_PROBLEMS) when ``value`` is not under ``schema``."""
-    from referencing import Registry  # one that fetches nothing, unlike jsonschema's default
-
-    draft = _validator(dialect_of(schema).validator)
-    checker = draft(schema, registry=Registry(), format_checker=format_checker())
     try:
         json.dumps(value, allow_nan=False)  # 1e999 is JSON, and Python reads it as infinity
-        problems = [_problem(error) for error in islice(checker.iter_errors(value), MAX_PROBLEMS)]
+        problems = [_problem(error) for error in islice(checker(schema).iter_errors(value), MAX_PROBLEMS)]
+    except PatternTimeoutError as error:
+        problems = [{"path": "", "keyword": "pattern", "reason": str(error)}]
     except ValueError:
         problems = [{"path": "", "keyword": "type", "reason": "a number in the value is too large"}]
     except RecursionError:
@@ -43,6 +41,14 @@ def validate(value: Any, schema: dict[str, Any]) -> None:
         )
 
 
+def checker(schema: dict[str, Any]) -> Validator:
+    """A jsonschema validator of ``schema`` under the rules of its draft, and of this module; it fetches nothing."""
+    from jsonschema_specifications import REGISTRY  # the drafts' own schemas; jsonschema's default fetches others
+
+    draft = _validator(dialect_of(schema).validator)
+    return draft(schema, registry=REGISTRY, format_checker=format_checker())
+
+
 def _problem(error: ValidationError) -> dict[str, str]:
     path = "".join(f"/{escape(str(part))}" for part in error.absolute_path)
     return {"path": path, "keyword": str(error.validator), "reason": error.message[:MAX_REASON_CHARS]}
@@ -51,12 +57,22 @@ def _problem(error: ValidationError) -> dict[str, str]:
 @lru_cache(maxsize=8)
 def _validator(draft: type[Validator]) -> type[Validator]:
     """The draft with OpenAPI's ``nullable``, and with patterns as the grammar reads them."""
-    from jsonschema import Draft7Validator, validators
+    from jsonschema import Draft7Validator, Draft202012Validator, validators
+
+    from local_retab.schema import keys
 
     extend: Callable[..., type[Validator]] = validators.extend
     # Draft 2019-09 took `dependencies` apart, and lets implementations go on holding to it.
     dependencies = Draft7Validator.VALIDATORS["dependencies"]
-    keywords = {"dependencies": dependencies, **draft.VALIDATORS, "pattern": _pattern}
+    keywords = {
+        "dependencies": dependencies,
+        **draft.VALIDATORS,
+        "pattern": _pattern,
+        "patternProperties": keys.pattern_properties,
+        "additionalProperties": keys.additional_properties,
+    }
+    if draft is Draft202012Validator:
+        keywords["unevaluatedProperties"] = keys.unevaluated_properties
     return extend(draft, {name: _unless_null(check) for name, check in keywords.items()})
 
 

@@ -1,1 +1,1 @@
-"""Ways to reach a service: in this process, and later over HTTP."""
+"""Ways to reach a service: over HTTP, and in this process for the official client. The service itself is one too."""

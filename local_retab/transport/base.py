@@ -2,37 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from local_retab.documents import Document
+    from local_retab.service.runner import Run
     from local_retab.settings import Settings
-    from local_retab.wire import ExtractionChunk, ExtractionParameters
+    from local_retab.storage import Filters, Page, Window
+    from local_retab.wire import (
+        ConsensusRequest,
+        Extraction,
+        ExtractionParameters,
+        File,
+        Parse,
+        ParseParameters,
+        Reconciliation,
+        SchemaGeneration,
+        SchemaParameters,
+        SourcesResponse,
+    )
+
+Response_co = TypeVar("Response_co", covariant=True)
 
 
-class Run(Protocol):
-    """The chunks of one extraction, the last of them an Extraction."""
+class RecordCalls(Protocol[Response_co]):
+    """What can be done with stored records of one kind."""
 
-    def __iter__(self) -> Iterator[ExtractionChunk]: ...
+    def get(self, record_id: str, *, include_output: bool = True) -> Response_co: ...
 
-    def __next__(self) -> ExtractionChunk: ...
+    def delete(self, record_id: str) -> None: ...
 
-    def cancel(self) -> None:
-        """Stop the work, from any thread; the reader gets GenerationCancelledError."""
-        ...
+    def cancel(self, record_id: str) -> Response_co: ...
 
-    def close(self) -> None:
-        """Stop the work and free what it holds, from the reader's thread."""
-        ...
+
+class ExtractionCalls(RecordCalls["Extraction"], Protocol):
+    def create_in_background(self, document: Document, parameters: ExtractionParameters) -> Extraction: ...
+
+    def list(self, filters: Filters, window: Window) -> Page[Extraction]: ...
+
+
+class ParseCalls(RecordCalls["Parse"], Protocol):
+    def create(self, document: Document, parameters: ParseParameters) -> Parse: ...
+
+    def list(self, filters: Filters, window: Window) -> Page[Parse]: ...
+
+
+class SchemaCalls(RecordCalls["SchemaGeneration"], Protocol):
+    def create(self, documents: Sequence[Document], parameters: SchemaParameters) -> SchemaGeneration: ...
+
+
+class SourceCalls(Protocol):
+    def get(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse: ...
+
+    def create(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse: ...
+
+
+class FileCalls(Protocol):
+    def add(self, filename: str, data: bytes) -> File: ...
+
+    def get(self, file_id: str) -> File: ...
+
+    def read(self, file_id: str) -> bytes: ...
+
+    def list(
+        self,
+        window: Window,
+        *,
+        filename: str | None = None,
+        mime_type: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        by_update: bool = False,
+    ) -> Page[File]: ...
+
+    def delete(self, file_id: str) -> None: ...
 
 
 class Transport(Protocol):
-    """One request in, its chunks out."""
+    """Requests in, responses out; each raises the errors that the service documents."""
 
     @property
     def settings(self) -> Settings: ...
 
+    @property
+    def extractions(self) -> ExtractionCalls: ...
+
+    @property
+    def parses(self) -> ParseCalls: ...
+
+    @property
+    def schemas(self) -> SchemaCalls: ...
+
+    @property
+    def sources(self) -> SourceCalls: ...
+
+    @property
+    def files(self) -> FileCalls: ...
+
     def stream(self, document: Document, parameters: ExtractionParameters) -> Run: ...
+
+    def reconcile(self, request: ConsensusRequest) -> Reconciliation: ...
 
     def close(self) -> None: ...

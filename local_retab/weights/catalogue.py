@@ -64,7 +64,11 @@ class PypiSource(_Record):
 
 
 class ModelEntry(_Record):
-    """One model. ``context_tokens`` is what it was trained for; None, like a licence of None: not known here."""
+    """One model. ``context_tokens`` is what it was trained for; None, like a licence of None: not known here.
+
+    ``stop_tokens`` end an answer beside those that the file marks. ``image_min_tokens`` and ``image_max_tokens``
+    replace the projector's own limits for the image of a page.
+    """
 
     name: ModelName
     title: str
@@ -74,6 +78,9 @@ class ModelEntry(_Record):
     modality: Literal["text", "vision"]
     context_tokens: int | None = Field(default=None, gt=0)
     prompt_profile: str
+    stop_tokens: tuple[str, ...] = ()
+    image_min_tokens: int | None = Field(default=None, gt=0)
+    image_max_tokens: int | None = Field(default=None, gt=0)
     files: tuple[ModelFile, ...]
     source: HuggingFaceSource | PypiSource = Field(discriminator="kind")
     note: str = ""

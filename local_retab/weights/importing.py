@@ -9,8 +9,9 @@ from pathlib import Path
 from local_retab.errors import ModelError, ModelIntegrityError
 from local_retab.weights.catalogue import NAME_PATTERN, Catalogue, ModelEntry, Role
 from local_retab.weights.files import Progress, sha256_of
+from local_retab.weights.gguf import check_gguf
 from local_retab.weights.manifest import InstalledFile
-from local_retab.weights.resolution import TIER_NAMES, resolve_path
+from local_retab.weights.resolution import TIER_NAMES, find_file
 
 _STEM_CHARS = 200
 
@@ -62,9 +63,9 @@ def stored_filename(filename: str, role: Role) -> str:
 def describe(role: Role, path: Path, progress: Progress) -> InstalledFile:
     """Check a file to import and give it the name it will have in the store.
 
-    Raises ModelNotFoundError when there is no such file, ModelLoadError when it is not GGUF.
+    Raises ModelNotFoundError when there is no such file, ModelLoadError when it is not GGUF or of the other role.
     """
-    resolve_path(str(path))
+    check_gguf(find_file(str(path)), role)
     filename, size = stored_filename(path.name, role), path.stat().st_size
     return InstalledFile(role=role, filename=filename, size=size, sha256=sha256_of(path, progress))
 

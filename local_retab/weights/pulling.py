@@ -63,7 +63,7 @@ def pull_file(entry: ModelEntry, file: ModelFile, staging: Staging, progress: Pr
             details={"model": entry.name, "filename": file.filename, "size": size, "sha256": digest},
         )
     try:
-        check_gguf(path)
+        check_gguf(path, file.role)
     except ModelLoadError:
         path.unlink()
         raise

@@ -40,7 +40,21 @@ def is_path(name: str) -> bool:
 
 
 def resolve_path(name: str) -> InstalledModel:
-    """The model in a file outside the store. Raises ModelNotFoundError, or ModelLoadError when it is not GGUF."""
+    """The model in a file outside the store, with the projector that is ``mmproj-`` and the same name beside it.
+
+    Raises ModelNotFoundError, or ModelLoadError when a file is not GGUF or is not what its name says.
+    """
+    path = find_file(name)
+    check_gguf(path, "model")
+    projector = path.with_name(f"mmproj-{path.name}")
+    if not projector.is_file():
+        return InstalledModel(path.stem, path, None, None, None)
+    check_gguf(projector, "projector")
+    return InstalledModel(path.stem, path, projector, None, None)
+
+
+def find_file(name: str) -> Path:
+    """The absolute path of a model's file. Raises ModelNotFoundError when there is no such file."""
     path = Path(os.path.expanduser(name))
     if not path.is_file():
         raise ModelNotFoundError(
@@ -48,8 +62,7 @@ def resolve_path(name: str) -> InstalledModel:
             f"(`local-retab models list` shows them).",
             details={"model": name},
         )
-    check_gguf(path)
-    return InstalledModel(path.stem, path.absolute(), None, None, None)
+    return path.absolute()
 
 
 def configured(tier: AskedTier, settings: Settings) -> str | None:

@@ -27,6 +27,10 @@ HEAVY = (
     "outlines",
     "jsonschema",
     "huggingface_hub",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "sqlite3",
 )
 
 
@@ -50,6 +54,7 @@ def test_the_commands() -> None:
         "",
         "extract",
         "doctor",
+        "serve",
         "models",
         "models list",
         "models pull",

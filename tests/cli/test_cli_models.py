@@ -31,7 +31,7 @@ def test_list_has_the_catalogue_and_what_is_installed(run: Run, installed: Path)
     assert header.split() == ["NAME", "TIER", "SIZE", "LICENCE", "READS", "INSTALLED"]
     assert [row.split()[0] for row in rows] == [*(entry.name for entry in Catalogue.load().models), "mine"]
     assert rows[0].split() == [STARTER, "starter", "1.1", "GB", "Apache-2.0", "text", "no"]
-    assert rows[-1].split() == ["mine", "-", "24", "bytes", "unknown", "unknown", "yes"]
+    assert rows[-1].split() == ["mine", "-", "24", "bytes", "unknown", "text", "yes"]
 
 
 def test_list_as_json(run: Run, installed: Path) -> None:
@@ -42,7 +42,7 @@ def test_list_as_json(run: Run, installed: Path) -> None:
         "tier": None,
         "size": len(GGUF_HEAD),
         "licence": None,
-        "reads": None,
+        "reads": "text",
         "installed": True,
     }
 

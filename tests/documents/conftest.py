@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable
 
 import pytest
+from in_process import in_process
 from PIL import Image
 
 from local_retab.documents import Document, Page, load, pages
@@ -14,7 +15,7 @@ DPI = 72
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings()
+    return in_process()
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_process import in_process
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from local_retab.documents import load, page_count, pages
 from local_retab.errors import DocumentError
-from local_retab.settings import Settings
 
-LIMITS = Settings(max_page_pixels=1_000_000, max_pages=20, max_document_seconds=20)
+LIMITS = in_process(max_page_pixels=1_000_000, max_pages=20, max_document_seconds=20)
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from in_process import in_process
 from PIL import Image
 
 from local_retab.documents import Document, Page, clock, page_count, pages
@@ -196,9 +197,9 @@ def test_the_preview_in_a_photo_is_no_page(read: Read, encode: Encode) -> None:
 def test_too_many_frames(loaded: Loaded, encode: Encode) -> None:
     frames = [Image.new("L", (2, 2), level) for level in (0, 100, 200)]
     document = loaded(encode(frames[0], "TIFF", save_all=True, append_images=frames[1:]), "fax.tif")
-    assert page_count(document, Settings(max_pages=3)) == 3
+    assert page_count(document, in_process(max_pages=3)) == 3
     with pytest.raises(DocumentLimitError, match=r"'fax\.tif' has more than 2 frames.*LOCAL_RETAB_MAX_PAGES"):
-        page_count(document, Settings(max_pages=2))
+        page_count(document, in_process(max_pages=2))
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -217,14 +218,14 @@ def test_too_many_pixels_are_refused_before_decoding(size: tuple[int, int], load
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DocumentLimitError, match=r"'bomb\.png'.*pixels"):
-            next(pages(document, dpi=72, settings=Settings()))
+            next(pages(document, dpi=72, settings=in_process()))
 
 
 def test_the_pixel_limit_is_that_of_the_settings(loaded: Loaded, encode: Encode) -> None:
     document = loaded(encode(corner(), "PNG"))
-    assert page_count(document, Settings(max_page_pixels=800)) == 1
+    assert page_count(document, in_process(max_page_pixels=800)) == 1
     with pytest.raises(DocumentLimitError, match=r"40 x 20 pixels, over the limit of 799.*MAX_PAGE_PIXELS"):
-        page_count(document, Settings(max_page_pixels=799))
+        page_count(document, in_process(max_page_pixels=799))
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
@@ -250,7 +251,7 @@ def test_too_slow_to_decode(loaded: Loaded, encode: Encode, monkeypatch: pytest.
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
     document = loaded(encode(corner(), "PNG"), "slow.png")
     with pytest.raises(DocumentLimitError, match=r"'slow\.png' takes more than 1 seconds"):
-        next(pages(document, dpi=72, settings=Settings(max_document_seconds=1)))
+        next(pages(document, dpi=72, settings=in_process(max_document_seconds=1)))
 
 
 def test_pillow_is_left_as_it_was(read: Read, encode: Encode) -> None:

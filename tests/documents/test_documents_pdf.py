@@ -7,6 +7,7 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
+from in_process import in_process
 from PIL import Image, ImageChops
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
@@ -188,19 +189,19 @@ def test_too_many_pages(loaded: Loaded, make_pdf: MakePdf) -> None:
     with pytest.raises(
         DocumentLimitError, match=r"'long\.pdf' has 3 pages, over the limit of 2.*LOCAL_RETAB_MAX_PAGES"
     ):
-        next(pages(document, dpi=72, settings=Settings(max_pages=2)))
-    assert page_count(document, Settings(max_pages=3)) == 3
+        next(pages(document, dpi=72, settings=in_process(max_pages=2)))
+    assert page_count(document, in_process(max_pages=3)) == 3
 
 
 def test_too_much_text(loaded: Loaded, make_pdf: MakePdf) -> None:
-    iterator = pages(loaded(make_pdf([HELLO] * 2), "long.pdf"), dpi=72, settings=Settings(max_text_chars=19))
+    iterator = pages(loaded(make_pdf([HELLO] * 2), "long.pdf"), dpi=72, settings=in_process(max_text_chars=19))
     assert next(iterator).number == 1
     with pytest.raises(DocumentLimitError, match=r"'long\.pdf' has more than 19 characters.*first 2 pages"):
         next(iterator)
 
 
 def test_too_many_pixels_are_refused_and_not_reduced(loaded: Loaded, make_pdf: MakePdf) -> None:
-    (page,) = pages(loaded(make_pdf([HELLO]), "poster.pdf"), dpi=144, settings=Settings(max_page_pixels=239_999))
+    (page,) = pages(loaded(make_pdf([HELLO]), "poster.pdf"), dpi=144, settings=in_process(max_page_pixels=239_999))
     with pytest.raises(DocumentLimitError, match=r"Page 1 of 'poster\.pdf' is 600 x 400 pixels at 144 dpi.*239,999"):
         page.render()
 
@@ -216,14 +217,14 @@ def test_too_slow_to_read(loaded: Loaded, make_pdf: MakePdf, monkeypatch: pytest
     ticking(monkeypatch)
     document = loaded(make_pdf([HELLO]), "slow.pdf")
     with pytest.raises(DocumentLimitError, match=r"'slow\.pdf' takes more than 3 seconds"):
-        next(pages(document, dpi=72, settings=Settings(max_document_seconds=3)))
+        next(pages(document, dpi=72, settings=in_process(max_document_seconds=3)))
 
 
 def test_a_drawing_that_takes_too_long_is_stopped(
     loaded: Loaded, make_pdf: MakePdf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     squares = "\n".join(f"{at % 200} 10 50 50 re f" for at in range(20_000))
-    (page,) = pages(loaded(make_pdf([squares])), dpi=72, settings=Settings(max_document_seconds=5))
+    (page,) = pages(loaded(make_pdf([squares])), dpi=72, settings=in_process(max_document_seconds=5))
     seconds = ticking(monkeypatch)
     with pytest.raises(DocumentLimitError, match="takes more than 5 seconds"):
         page.render()
@@ -234,7 +235,7 @@ def test_time_between_pages_does_not_count(loaded: Loaded, make_pdf: MakePdf, mo
     now = [0.0]
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
     numbers = []
-    for page in pages(loaded(make_pdf([HELLO] * 3)), dpi=72, settings=Settings(max_document_seconds=1)):
+    for page in pages(loaded(make_pdf([HELLO] * 3)), dpi=72, settings=in_process(max_document_seconds=1)):
         numbers.append(page.number)
         now[0] += 1000
     assert numbers == [1, 2, 3]

@@ -1,0 +1,105 @@
+"""What the routes say of themselves: they read their bodies and queries on their own, so it is written here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from local_retab.wire import (
+    ConsensusRequest,
+    ErrorBody,
+    ExtractionRequest,
+    ParseRequest,
+    SchemaRequest,
+    SourcesJobRequest,
+    UploadCompletion,
+    UploadRequest,
+)
+
+REQUESTS = (
+    ConsensusRequest,
+    ExtractionRequest,
+    ParseRequest,
+    SchemaRequest,
+    SourcesJobRequest,
+    UploadCompletion,
+    UploadRequest,
+)
+REFERENCE = "#/components/schemas/{model}"
+Responses = dict[int | str, dict[str, Any]]
+
+FAILURES: Responses = {
+    code: {"model": ErrorBody, "description": text}
+    for code, text in {
+        400: "A query that cannot be read",
+        401: "No key, or not this server's",
+        403: "Not this server's Host header or link",
+        404: "Not found",
+        409: "The state does not allow it",
+        410: "Expired",
+        413: "Too large",
+        422: "The request cannot be carried out as asked",
+        429: "Overloaded",
+        500: "A fault of the server",
+        503: "The engine is being restarted",
+    }.items()
+}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The documentation of a JSON body."""
+    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def streams(model: type[BaseModel]) -> Responses:
+    """The documentation of an answer in lines."""
+    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    content = {"application/stream+json": {"schema": {"type": "string"}}, "application/json": {"schema": schema}}
+    return {200: {"description": "Snapshots, one on a line", "content": content}}
+
+
+def id_list(*, records: bool) -> dict[str, Any]:
+    """The documentation of the query of a list."""
+
+    def parameter(name: str, **schema: Any) -> dict[str, Any]:
+        return {"name": name, "in": "query", "required": False, "schema": schema}
+
+    text = {"type": "string"}
+    found = [
+        parameter("before", **text),
+        parameter("after", **text),
+        parameter("limit", type="integer", minimum=1, maximum=100, default=10),
+        parameter("order", enum=["asc", "desc"], default="desc"),
+        parameter("filename", **text),
+        parameter("from_date", **text),
+        parameter("to_date", **text),
+    ]
+    if records:
+        found += [
+            parameter("filename_contains", **text),
+            parameter("document_type", type="array", items=text),
+            parameter("status", **text),
+            parameter("metadata", **text),
+        ]
+    else:
+        found += [parameter("mime_type", **text), parameter("sort_by", enum=["created_at", "updated_at"])]
+    return {"parameters": found}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the request models that the routes name."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, definitions = models_json_schema([(model, "validation") for model in REQUESTS], ref_template=REFERENCE)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for name, schema in definitions["$defs"].items():
+            schemas.setdefault(name, schema)
+        document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"bearer": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

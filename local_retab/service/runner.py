@@ -1,0 +1,176 @@
+"""Runs extractions on the models in memory; keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from local_retab.engine.opening import open_llama
+from local_retab.engine.pool import EnginePool
+from local_retab.errors import FeatureNotAvailableError
+from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.profiles import DEFAULT
+from local_retab.extraction.seeing import ImageBudget, image_cost, size_cost
+from local_retab.schema import load_schema, plan_schema
+from local_retab.weights import Catalogue, InstalledModel, Store
+from local_retab.wire import DEFAULT_DPI
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from local_retab.documents import Document
+    from local_retab.engine.engine import Engine
+    from local_retab.engine.pace import ImageCost
+    from local_retab.schema import SchemaPlan
+    from local_retab.settings import Settings
+    from local_retab.wire import ExtractionChunk, ExtractionParameters
+
+A4 = (595.0, 842.0)
+"""Points."""
+UNAVAILABLE = ("chunking_keys", "deep_extraction")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One extraction to run: its identity, the document, and every parameter."""
+
+    id: str
+    created_at: datetime
+    document: Document
+    parameters: ExtractionParameters
+
+
+class Run(Protocol):
+    """The chunks of one extraction, the last of them an Extraction; one reader at a time."""
+
+    def __iter__(self) -> Iterator[ExtractionChunk]: ...
+
+    def __next__(self) -> ExtractionChunk: ...
+
+    def cancel(self) -> None:
+        """Stop the work within one decode step, from any thread; a reader gets GenerationCancelledError."""
+        ...
+
+    def close(self) -> None:
+        """Stop the work and free what it holds, from the reader's thread. Safe to call again."""
+        ...
+
+
+class Runner(Protocol):
+    """Where extractions run: in this process, or in a worker process."""
+
+    def start(self, request: RunRequest) -> Run:
+        """Check a request and return its run, which begins with its first chunk.
+
+        Raises RequestError, SchemaError or ModelError here; errors of the document and of the run come with the
+        chunks.
+        """
+        ...
+
+    def preload(self, model: str) -> None:
+        """Load a model now rather than with its first request. Raises ModelError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LocalRunner:
+    """Owns the models in memory of this process.
+
+    ``open_engine`` loads a model into an engine; tests put a scripted one there.
+    """
+
+    def __init__(self, settings: Settings, open_engine: Callable[[InstalledModel], Engine] | None = None) -> None:
+        self._settings = settings
+        self._store = open_store(settings)
+        self._engines = EnginePool[InstalledModel](open_engine or (lambda model: open_llama(model, settings)))
+
+    def preload(self, model: str) -> None:
+        with self._engines.lease(self._store.resolve(model, self._settings)):
+            return
+
+    def image_cost(self, document: Document, parameters: ExtractionParameters) -> ImageCost | None:
+        """What the document's page images will cost here, before they are spent; None where none are shown.
+
+        Loads the model. Raises RequestError, DocumentError or ModelError.
+        """
+        with self._engines.lease(self._store.resolve(parameters.model, self._settings)) as engine:
+            return image_cost(document, parameters, self._settings, engine)
+
+    def page_cost(self, model: str) -> ImageCost | None:
+        """What the image of one A4 page costs here; None for a model that reads text only. Loads the model."""
+        with self._engines.lease(self._store.resolve(model, self._settings)) as engine:
+            if not engine.info.vision:
+                return None
+            budget = ImageBudget(self._settings.image_min_tokens, self._settings.image_max_tokens)
+            return size_cost([A4], DEFAULT_DPI, budget, engine)
+
+    def start(self, request: RunRequest) -> ExtractionRun:
+        plan, model = check(request.parameters, self._store, self._settings)
+        profile = model.entry.prompt_profile if model.entry else DEFAULT
+        task = Task(
+            request.id,
+            request.created_at,
+            request.document,
+            request.parameters,
+            plan,
+            self._settings,
+            Stop(),
+            profile,
+        )
+        return ExtractionRun(self._chunks(task, model), task.stop)
+
+    def _chunks(self, task: Task, model: InstalledModel) -> Generator[ExtractionChunk, None, None]:
+        with self._engines.lease(model) as engine:
+            yield from extract(task, engine)
+
+    def close(self) -> None:
+        """Free the models; running extractions end with an error."""
+        self._engines.close()
+
+
+class ExtractionRun:
+    """A run in this process."""
+
+    def __init__(self, chunks: Generator[ExtractionChunk, None, None], stop: Stop) -> None:
+        self._chunks = chunks
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[ExtractionChunk]:
+        return self
+
+    def __next__(self) -> ExtractionChunk:
+        return next(self._chunks)
+
+    def cancel(self) -> None:
+        self._stop.set()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._chunks.close()
+
+
+def open_store(settings: Settings) -> Store:
+    """The installed models."""
+    return Store(settings.home / "models", Catalogue.load())
+
+
+def check(parameters: ExtractionParameters, store: Store, settings: Settings) -> tuple[SchemaPlan, InstalledModel]:
+    """The plan of a request's schema, and its model. Raises RequestError, SchemaError or ModelError."""
+    refuse_unavailable(parameters)
+    schema = load_schema(parameters.json_schema, settings=settings)
+    absent_null = (parameters.absent or settings.absent) == "null"
+    plan = plan_schema(schema, settings=settings, absent_null=absent_null)
+    return plan, store.resolve(parameters.model, settings)
+
+
+def refuse_unavailable(parameters: ExtractionParameters) -> None:
+    """Raise FeatureNotAvailableError for a request field whose feature this version does not have."""
+    asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
+    if asked:
+        raise FeatureNotAvailableError(
+            f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",
+            details={"fields": asked},
+        )

@@ -1,0 +1,40 @@
+"""One server and its service for the tests of a module, and no settings of whoever runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from scripted_server import open_engine, serving_on, settings_for
+
+from local_retab.service import ExtractionService
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_settings() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("LOCAL_RETAB_", "RETAB_"))]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExtractionService]:
+    found = ExtractionService(settings_for(tmp_path_factory.mktemp("home")), open_engine)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def address(service: ExtractionService) -> Iterator[str]:
+    with serving_on(service) as found:
+        yield found
+
+
+@pytest.fixture
+def http(address: str) -> Iterator[httpx.Client]:
+    """A plain client with a key."""
+    with httpx.Client(base_url=address, headers={"Authorization": "Bearer any"}, timeout=30) as client:
+        yield client

@@ -1,0 +1,116 @@
+"""A server over a scripted engine, on a real socket, and the clients that talk to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scripted_backend import ScriptedBackend
+
+from local_retab.engine.engine import Engine
+from local_retab.server import serving
+from local_retab.service import ExtractionService
+from local_retab.settings import Settings
+
+VALUE = {"number": "INV-1é\u2028", "total": 12.5}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"number": {"type": "string"}, "total": {"type": "number"}},
+    "required": ["number", "total"],
+    "additionalProperties": False,
+}
+TEXT = "Invoice INV-1, total 12.50"
+ENDLESS = "an endless answer is wanted"
+"""A document with this text is answered without end, until the run is stopped or its budget is spent."""
+GGUF_HEAD = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)
+
+
+def script(prompt: str) -> str:
+    """What the scripted engine answers."""
+    if ENDLESS in prompt:
+        return '{"number": "' + "x" * 100_000
+    if "snake_case" in prompt:
+        field = {"name": "total", "type": "number", "description": "the total"}
+        table = {"name": "lines", "description": "line items", "columns": [field]}
+        return json.dumps({"title": "Invoice", "fields": [field], "tables": [table]})
+    return json.dumps(VALUE, ensure_ascii=False)
+
+
+def open_engine(_path: Path) -> Engine:
+    """An engine without a model; importable by name, for worker processes."""
+    backend = ScriptedBackend(script, context_tokens=65536, batch_tokens=512, sequences=16)
+    return Engine(backend, max_sequences=8, prefill_chunk=512)
+
+
+def settings_for(home: Path, **changes: Any) -> Settings:
+    """Settings with a store of their own and a model file that only looks like one."""
+    home.mkdir(parents=True, exist_ok=True)
+    model = home / "model.gguf"
+    model.write_bytes(GGUF_HEAD)
+    values: dict[str, Any] = {
+        "home": home,
+        "model_small": str(model),
+        "chunks_per_second": 1_000_000,
+        "max_string_chars": 200_000,
+        "max_output_tokens": 60_000,
+        "context_tokens": 65536,
+        **changes,
+    }
+    return Settings(**values)
+
+
+@contextmanager
+def serving_on(service: ExtractionService, host: str = "127.0.0.1") -> Iterator[str]:
+    """The address of a server over ``service`` for the time of the block."""
+    addresses: list[str] = []
+    started = threading.Event()
+    servers: list[serving.Server] = []
+
+    def ready(address: str) -> None:
+        addresses.append(address)
+        started.set()
+
+    def run() -> None:
+        try:
+            serving.serve(service, host, 0, ready=ready, started=servers.append)
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    started.wait()
+    try:
+        yield addresses[0]
+    finally:
+        servers[0].should_exit = True
+        thread.join()
+
+
+def data_url(text: str | bytes, media_type: str = "text/plain") -> str:
+    data = text.encode() if isinstance(text, str) else text
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def document(text: str | bytes = TEXT, filename: str = "invoice.txt") -> dict[str, str]:
+    return {"filename": filename, "url": data_url(text)}
+
+
+def body(text: str = TEXT, **fields: Any) -> dict[str, Any]:
+    """The body of an extraction request."""
+    return {"document": document(text), "json_schema": SCHEMA, **fields}
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for another thread or process to get there."""
+    waiting = threading.Event()
+    for _ in range(int(seconds * 100)):
+        if condition():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("it did not come to that")
