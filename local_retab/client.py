@@ -163,6 +163,7 @@ def request(
     *,
     image_resolution_dpi: int = DEFAULT_DPI,
     chunking_keys: dict[str, str] | None = None,
+    absent: Literal["schema", "null"] | None = None,
     modality: Literal["auto", "image", "text"] | None = None,
     image_min_tokens: int | None = None,
     image_max_tokens: int | None = None,

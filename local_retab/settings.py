@@ -67,6 +67,11 @@ class Settings(BaseModel):
     max_ocr_seconds: float = Field(default=600.0, gt=0, description="Longest time to read one document by OCR.")
     ocr_cache_bytes: int = Field(default=64 * MIB, ge=0, description="OCR results kept on disk; 0: none.")
 
+    absent: Literal["schema", "null"] = Field(
+        default="schema",
+        description="What the document does not state: as the schema says, or null, as the hosted service has it.",
+    )
+
     max_schema_bytes: int = Field(default=2 * MIB, gt=0, description="Largest JSON schema, as compact JSON.")
     max_schema_depth: int = Field(default=64, gt=0, description="Deepest nesting of a JSON schema.")
 

@@ -96,6 +96,9 @@ class ExtractionParameters(_Request):
     chunking_keys: dict[str, str] | None = None
     deep_extraction: bool | None = None
     sources: SourcesRequest | None = None
+    absent: Literal["schema", "null"] | None = Field(
+        default=None, description="An addition to the hosted contract; null: what is not stated is null, as hosted."
+    )
     modality: Literal["auto", "image", "text"] | None = Field(
         default=None, description="An addition to the hosted contract: what the model is shown; null: the setting."
     )
@@ -220,7 +223,8 @@ class ExtractionNotice(_Response):
     """Something the reader of the output should know, with the JSON pointer of the value it is about.
 
     An addition to the hosted contract, whose clients ignore unknown fields. Codes: ``OUTPUT_BUDGET_EXHAUSTED``
-    (the value from this path on was closed without the model), ``STRING_LIMIT_REACHED`` (a string was cut).
+    (the value from this path on was closed without the model), ``STRING_LIMIT_REACHED`` (a string was cut),
+    ``NOT_STATED`` (a number that is not printed, or a word for null, where the schema allows null).
     """
 
     code: str
@@ -264,6 +268,12 @@ class Extraction(ExtractionChunk):
     metadata: dict[str, str] | None = None
     usage: Usage | None = Field(default_factory=Usage)
     notices: list[ExtractionNotice] = Field(default_factory=list)
+    likelihoods: JsonValue = Field(
+        default=None,
+        description="How likely each value is right, a tree that mirrors the output: at n_consensus 1 from the "
+        "probabilities of its tokens, calibrated; else that of ``consensus``. An addition to the hosted contract.",
+    )
+    absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
     sources: ExtractionSources | None = None
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import jsonschema
 import typer
-from evaluation_sets import SETS, Item, load_items
+from evaluation_report import Report
+from evaluation_run import Options, evaluate
+from evaluation_sets import SETS, load_items
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-from scoring import Outcome, Score
 
-from local_retab import Extraction, LocalRetabError, Retab, Settings
+from local_retab.extraction.prompt import LABEL_RULES, STYLE
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "eval"
 STARTER = "qwen2.5-coder-1.5b-instruct"
+STYLES = {
+    "default": STYLE,
+    "label_rules": dataclasses.replace(STYLE, rules=LABEL_RULES),
+    "document_first": dataclasses.replace(STYLE, document_first=True),
+    "no_layout": dataclasses.replace(STYLE, spatial=False),
+    "no_iso_dates": dataclasses.replace(STYLE, iso_dates=False),
+}
+"""The prompt as it is, and with one thing changed."""
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 
@@ -30,145 +35,90 @@ def main() -> None:
     """Accuracy on documents with known answers, by each set's own scoring rules; sets are never pooled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one document. ``problem`` says why there is no output."""
-
-    item: Item
-    output: Any
-    problem: str
-    valid: bool
-    seconds: float
-    tokens: int
-    scores: dict[str, Score]
-
-    @property
-    def right(self) -> int:
-        return sum(score.outcome.right for score in self.scores.values())
-
-
-def run_item(client: Retab, item: Item, model: str, options: dict[str, Any]) -> Result:
-    started = time.perf_counter()
-    output: Any = None
-    problem = ""
-    tokens = 0
-    try:
-        extraction: Extraction = client.extractions.create(item.document, item.schema, model=model, **options)
-        output = extraction.output
-        tokens = extraction.usage.output_tokens if extraction.usage else 0
-    except LocalRetabError as error:
-        problem = f"{error.code}: {error.message}"
-    return Result(
-        item=item,
-        output=output,
-        problem=problem,
-        valid=jsonschema.Draft202012Validator(item.schema).is_valid(output),
-        seconds=time.perf_counter() - started,
-        tokens=tokens,
-        scores=item.scores(output),
-    )
-
-
 Model = Annotated[str, typer.Option(help="Model name or path of a GGUF file")]
 Data = Annotated[Path, typer.Option(help="Folder of the evaluation sets")]
 Limit = Annotated[int, typer.Option(help="Only the first documents; 0: all")]
+Votes = Annotated[int, typer.Option("--n", help="n_consensus")]
+Absent = Annotated[str | None, typer.Option(help="null: what is not stated is null, as hosted")]
+Style = Annotated[str, typer.Option(help=f"Variant of the prompt: {', '.join(STYLES)}")]
+Ablate = Annotated[bool, typer.Option("--ablate", help="Every variant of the prompt, one after another")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the reports in JSON and Markdown")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line")]
-DATA = ROOT.parent / "shared" / "eval"
-
-
-def _evaluate(name: str, *, schema: str, model: str, data: Path, limit: int, as_json: bool) -> None:
-    items = load_items(name, data, schema)
-    if not items:
-        raise typer.BadParameter(f"no such schema in {name}: {schema!r}", param_hint="--schema")
-    items = items[:limit] if limit else items
-    console = Console(stderr=True)
-    with Retab(Settings.from_environment()) as client, Progress(console=console, transient=True) as progress:
-        results = [run_item(client, item, model, {}) for item in progress.track(items, description="extracting")]
-    report(name, results, schema=schema, model=model, as_json=as_json)
 
 
 @app.command("retab_schema_quality")
 def retab_schema_quality(
     schema: Annotated[str, typer.Option(help="baseline, nullable, reasoning or enum")] = "enum",
     model: Model = STARTER,
-    data: Data = DATA,
+    n: Votes = 1,
+    absent: Absent = None,
+    style: Style = "default",
+    ablate: Ablate = False,
     limit: Limit = 0,
+    data: Data = DATA,
+    out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Five one-page invoices, 12 scored fields each: the hosted API's own cookbook benchmark."""
-    _evaluate("retab_schema_quality", schema=schema, model=model, data=data, limit=limit, as_json=as_json)
+    name = f"{schema}-absent-{absent}" if absent else schema
+    run("retab_schema_quality", name, Options(model, n, absent), style, ablate, limit, data, out, as_json, schema)
 
 
 @app.command("sroie_dev")
-def sroie_dev(model: Model = STARTER, data: Data = DATA, limit: Limit = 0, as_json: Json = False) -> None:
+def sroie_dev(
+    model: Model = STARTER,
+    n: Votes = 1,
+    style: Style = "default",
+    ablate: Ablate = False,
+    limit: Limit = 0,
+    data: Data = DATA,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
     """24 scanned receipts."""
-    _evaluate("sroie_dev", schema="", model=model, data=data, limit=limit, as_json=as_json)
+    run("sroie_dev", "", Options(model, n, None), style, ablate, limit, data, out, as_json)
 
 
 @app.command("multi_dev")
 def multi_dev(
     part: Annotated[str, typer.Argument(help=", ".join(SETS[2:]))],
     model: Model = STARTER,
-    data: Data = DATA,
+    n: Votes = 1,
+    style: Style = "default",
+    ablate: Ablate = False,
     limit: Limit = 0,
+    data: Data = DATA,
+    out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Ad-buy forms, non-disclosure agreements, text documents, nested long documents."""
-    _evaluate(part, schema="", model=model, data=data, limit=limit, as_json=as_json)
+    run(part, "", Options(model, n, None), style, ablate, limit, data, out, as_json)
 
 
-def report(name: str, results: list[Result], *, schema: str, model: str, as_json: bool) -> None:
-    console = Console(width=160)
-    table = Table("document", "field", "outcome", "value", "answer", title=f"{name} {schema} {model}")
-    for result in results:
-        for field, score in result.scores.items():
-            if not score.outcome.right:
-                value = result.problem or (result.output.get(field) if isinstance(result.output, dict) else None)
-                table.add_row(
-                    result.item.id,
-                    field,
-                    score.outcome.value,
-                    f"{value!r}"[:90],
-                    f"{result.item.gold.get(field)!r}"[:90],
-                )
-    console.print(table)
-    fields = list(dict.fromkeys(field for result in results for field in result.scores))
-    if len(fields) < 30:
-        for field in fields:
-            scores = [result.scores[field] for result in results if field in result.scores]
-            console.print(
-                f"{field}: {sum(s.outcome.right for s in scores)} of {len(scores)}"
-                f" (credit {sum(s.credit for s in scores) / len(scores):.3f})"
-            )
-    counts = Counter(score.outcome for result in results for score in result.scores.values())
-    right = sum(result.right for result in results)
-    total = sum(len(result.scores) for result in results)
-    absent = sum(
-        score.outcome in (Outcome.CORRECT_ABSENCE, Outcome.HALLUCINATION)
-        for result in results
-        for score in result.scores.values()
-    )
-    console.print(
-        f"right: {right} of {total}; all-null floor: {absent} of {total}; "
-        f"schema-valid {sum(r.valid for r in results)} of {len(results)}; "
-        f"seconds {sum(r.seconds for r in results):.0f}; tokens {sum(r.tokens for r in results)}"
-    )
-    console.print(", ".join(f"{outcome.value}: {counts[outcome]}" for outcome in Outcome))
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "set": name,
-                    "schema": schema,
-                    "model": model,
-                    "right": right,
-                    "scored": total,
-                    "floor": absent,
-                    "documents": len(results),
-                    "outputs": {r.item.id: r.output for r in results},
-                }
-            )
-        )
+def run(
+    name: str,
+    variant: str,
+    options: Options,
+    style: str,
+    ablate: bool,
+    limit: int,
+    data: Path,
+    out: Path | None,
+    as_json: bool,
+    schema: str = "",
+) -> None:
+    items = load_items(name, data, schema)
+    if not items or style not in STYLES:
+        raise typer.BadParameter(f"{name} has no schema {schema!r}, or there is no style {style!r}")
+    items = items[:limit] if limit else items
+    for each in STYLES if ablate else [style]:
+        results = evaluate(items, options, STYLES[each])
+        report = Report(" ".join(filter(None, (name, variant, f"n={options.n}", each))), options.model, results)
+        report.show(Console(width=150))
+        if out:
+            report.save(out)
+        if as_json:
+            print(json.dumps(report.summary()))
 
 
 if __name__ == "__main__":

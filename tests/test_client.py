@@ -71,7 +71,9 @@ class TestRequestFields:
         "image_resolution_dpi": 192,
         "chunking_keys": None,
     }
-    ADDED: ClassVar[dict[str, None]] = dict.fromkeys(("modality", "image_min_tokens", "image_max_tokens", "pages"))
+    ADDED: ClassVar[dict[str, None]] = dict.fromkeys(
+        ("modality", "image_min_tokens", "image_max_tokens", "pages", "absent")
+    )
 
     @pytest.mark.parametrize("owner", [Extractions, AsyncExtractions])
     @pytest.mark.parametrize("method", ["create", "create_stream"])
@@ -86,10 +88,8 @@ class TestRequestFields:
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("n_consensus", 3),
             ("chunking_keys", {"lines": "id"}),
             ("deep_extraction", True),
-            ("sources", {"mode": "cited"}),
         ],
     )
     def test_a_feature_that_is_not_here_yet_is_an_error_and_not_ignored(

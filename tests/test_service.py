@@ -43,11 +43,11 @@ def test_numbers_in_crockfords_base_32() -> None:
 
 
 def test_everything_unavailable_is_named_at_once() -> None:
-    asked = {"chunking_keys": {"a": "b"}, "deep_extraction": True, "sources": {"mode": "cited"}}
-    parameters = ExtractionParameters(json_schema={}, n_consensus=2, **asked)  # type: ignore[arg-type]
+    asked = {"chunking_keys": {"a": "b"}, "deep_extraction": True}
+    parameters = ExtractionParameters(json_schema={}, **asked)  # type: ignore[arg-type]
     with pytest.raises(FeatureNotAvailableError) as caught:
         refuse_unavailable(parameters)
-    assert caught.value.details == {"fields": [*UNAVAILABLE, "n_consensus"]}
+    assert caught.value.details == {"fields": list(UNAVAILABLE)}
     refuse_unavailable(ExtractionParameters(json_schema={}))
 
 

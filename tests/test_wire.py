@@ -53,6 +53,7 @@ class TestRequests:
             "image_min_tokens": None,
             "image_max_tokens": None,
             "pages": None,
+            "absent": None,
         }
 
     @pytest.mark.parametrize("name", sorted(ExtractionParameters.model_fields.keys() - {"json_schema"}))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from local_retab.wire import Extraction
 
 STDIN = "-"
+PAGE_FORMATS = {".png", ".pdf"}
 INTERRUPTED = 130
 STOPPED = "stopped"
 
@@ -62,6 +63,17 @@ def extract(
     ] = None,
     pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
+    n_consensus: Annotated[
+        int, typer.Option(help="Votes, 1 to 16, that are reconciled to one result with the likelihood of each value.")
+    ] = 1,
+    absent_null: Annotated[
+        bool,
+        typer.Option("--absent-null", help="What is not stated is null, also where the schema does not allow it."),
+    ] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Print the result with the source of each value.")] = False,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Draw the sources on the pages and write them to this .png or .pdf.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
     whole: Annotated[
         bool, typer.Option("--json", help="Print the whole extraction: output, id, usage, notices and the request.")
@@ -84,22 +96,41 @@ def extract(
         raise RequestError("--json and --ndjson: choose one of them.")
     if filename is not None and file != STDIN:
         raise RequestError(f"--filename: only for a document from standard input; {file!r} has a name. Leave it out.")
+    if sources and (whole or ndjson):
+        raise RequestError("--sources: --json and --ndjson have the sources too. Choose one of them.")
+    if annotate is not None and annotate.suffix.lower() not in PAGE_FORMATS:
+        raise RequestError(f"--annotate {annotate}: pages are written as .png or .pdf. Choose one of these names.")
     settings = Settings.from_environment()
     model = DEFAULT_MODEL if model is None else model
+    located = {"mode": "located"} if sources or annotate or whole or ndjson else None
+    request = _Request(
+        model,
+        instructions,
+        DEFAULT_DPI if dpi is None else dpi,
+        modality,
+        image_tokens,
+        n_consensus,
+        "null" if absent_null else None,
+        located,
+        pages,
+    )
+    source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
     try:
         with Output(output) as out:
             result = _run(
                 settings,
-                _source(file, filename, settings),
+                source,
                 schema,
-                _Request(model, instructions, DEFAULT_DPI if dpi is None else dpi, modality, image_tokens, pages),
+                request,
                 view=view,
                 announce=verbose,
                 lines=out if ndjson else None,
             )
+            if annotate is not None:
+                _annotate(result, source, annotate, request.image_resolution_dpi, settings)
             if not ndjson:
-                out.write(to_json(result.model_dump(mode="json") if whole else result.output))
+                out.write(to_json(_shown(result, whole=whole, sources=sources)))
     except LocalRetabError as error:
         if verbose:
             _explain(error)
@@ -121,6 +152,9 @@ class _Request:
     image_resolution_dpi: int
     modality: str | None
     image_max_tokens: int | None
+    n_consensus: int
+    absent: str | None
+    sources: dict[str, Any] | None
     pages: str | None
 
 
@@ -178,6 +212,20 @@ def _run(
                 lines.write(chunk.model_dump_json(ensure_ascii=True))
     assert isinstance(chunk, Extraction), "the last chunk of a stream is the extraction"
     return chunk
+
+
+def _shown(result: Extraction, *, whole: bool, sources: bool) -> Any:
+    if whole:
+        return result.model_dump(mode="json")
+    return result.sources.sources if sources and result.sources else result.output
+
+
+def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, settings: Settings) -> None:
+    from local_retab.documents import load
+    from local_retab.extraction.annotation import annotated_pages, save_annotated
+
+    assert result.sources is not None, "sources were asked for"
+    save_annotated(annotated_pages(load(source, settings=settings), result.sources, dpi=dpi, settings=settings), path)
 
 
 def _announce(service: ExtractionService, source: DocumentSource, request: _Request) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from local_retab.settings import Settings
 
-ENGINE = "rapidocr-3.10-ppocrv6-small-1"
+ENGINE = "rapidocr-3.10-ppocrv6-small-2"
 """Part of the key of what is cached; changes whenever the same pixels may give other lines."""
 
 _WEIGHTS = {
@@ -32,6 +32,11 @@ _WEIGHTS = {
 }
 _MIN_SCORE = 0.5
 """Mean probability of a line's characters below which it is noise."""
+_DETECTION_SIDE = 1280
+"""Longer side in pixels that text is looked for in; it is read from the page's own pixels. Full pages at 192 dpi
+have the same lines as at 2000, in half the time."""
+_LINE_SHAPE = (3, 48, 128)
+"""Least size that lines are padded to. At the engine's 320 short ones cost twice as much and read the same."""
 _TALL = 1.5
 """Height to width from which the engine's crops are turned a quarter to the left."""
 _JUDGES = 16
@@ -80,6 +85,7 @@ def _engine(filename: str, threads: int) -> Any:
             params={
                 **paths,
                 "Global.log_level": "critical",
+                "Rec.rec_img_shape": list(_LINE_SHAPE),
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             }
         )
@@ -94,6 +100,10 @@ def _read(engine: Any, image: Image) -> tuple[TextLine, ...]:
 
     pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # OpenCV's order is blue, green, red
     scaled, record = engine.preprocess_img(pixels)
+    detector = engine._load_det_model()
+    # Small images are enlarged, as the engine has it; large ones are looked at in a smaller copy.
+    large = max(scaled.shape[:2]) > _DETECTION_SIDE
+    detector.limit_type, detector.limit_side_len = ("max", _DETECTION_SIDE) if large else ("min", 736)
     try:
         crops, found = engine.detect_and_crop(scaled, record)
         tall = [_is_tall(_quad(box)) for box in found.boxes]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from local_retab.engine.backend import Backend, BackendInfo
+    from local_retab.engine.sampler import Sampling
 
 COMPILED_GRAMMARS = 64
 MIN_ANSWER_TOKENS = 32
@@ -71,14 +72,21 @@ class Engine:
         """See ``tokenize_prompt``."""
         return tokenize_prompt(self._backend, prompt)
 
-    def submit(self, prompt: Items[PromptPart | ImagePart], grammar: str, limits: Limits) -> Generation:
-        """Queue a generation under ``grammar`` (llguidance's text form).
+    def submit(
+        self,
+        prompt: Items[PromptPart | ImagePart],
+        grammar: str,
+        limits: Limits,
+        sampling: Sampling | None = None,
+    ) -> Generation:
+        """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
         tokenized = self.tokenize(prompt)
         self._check_length(tokenized)
-        sequence = Sequence(tokenized.tokens, self._compiled(grammar).copy(), limits, tokenized.images)
+        constraint = self._compiled(grammar).copy()
+        sequence = Sequence(tokenized.tokens, constraint, limits, tokenized.images, sampling=sampling)
         with self._work:
             if self._closing or self._broken is not None:
                 raise EngineError("The engine is closed. Make a new client.") from self._broken

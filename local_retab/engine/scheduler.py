@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
 from local_retab.engine.prefix import PrefixPool
-from local_retab.engine.sampler import greedy
+from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
 
@@ -229,11 +229,11 @@ class Scheduler:
         info = self._backend.info
         sequence.phase = Phase.DECODE
         try:
-            token = greedy(self._backend.logits(row), sequence.constraint)
-            ended = token in info.end_tokens
+            choice = choose(self._backend.logits(row), sequence.constraint, sequence.sampling, sequence.random)
+            ended = choice.token in info.end_tokens
             if not ended:
-                sequence.constraint.consume([token])
-                self._append(sequence, [token])
+                sequence.constraint.consume([choice.token])
+                self._append(sequence, [choice.token], choice.logprob)
                 ended = self._append_forced(sequence)
         except LocalRetabError as error:
             self._end(sequence, error, keep=True)
@@ -254,10 +254,10 @@ class Scheduler:
             self._append(sequence, forced)
         return sequence.constraint.finished
 
-    def _append(self, sequence: Sequence, tokens: list[int]) -> None:
+    def _append(self, sequence: Sequence, tokens: list[int], logprob: float | None = None) -> None:
         sequence.tokens.extend(tokens)
         sequence.statistics.output_tokens += len(tokens)
-        sequence.events.put(TokenEvent(b"".join(map(self._backend.token_bytes, tokens))))
+        sequence.events.put(TokenEvent(b"".join(map(self._backend.token_bytes, tokens)), logprob=logprob))
 
     def _close(self, sequence: Sequence) -> None:
         """The budget is spent: complete the value without the model."""

@@ -16,8 +16,11 @@ from local_retab.errors import GenerationCancelledError, LocalRetabError
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import numpy as np
+
     from local_retab.engine.backend import Embeddings
     from local_retab.engine.constraint import Constraint
+    from local_retab.engine.sampler import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,14 @@ class Finish(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """Bytes of output. ``synthesised`` bytes were not chosen by the model: they close a value cut by the budget."""
+    """Bytes of output. ``synthesised`` bytes were not chosen by the model: they close a value cut by the budget.
+
+    ``logprob`` is that of a chosen token (see ``Choice``), None for tokens that the grammar forced.
+    """
 
     data: bytes
     synthesised: bool = False
+    logprob: float | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +123,7 @@ class Sequence:
     limits: Limits
     images: tuple[ImageSpan, ...] = ()
     embeddings: Embeddings | None = None
+    sampling: Sampling | None = None
     number: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     slot: int | None = None
@@ -124,11 +132,14 @@ class Sequence:
     cancelled: bool = False
     submitted: float = field(default_factory=time.monotonic)
     statistics: Statistics = field(default_factory=Statistics)
+    random: np.random.Generator | None = None
     events: queue.SimpleQueue[TokenEvent | Finish | LocalRetabError] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
         self.prompt_length = len(self.tokens)
         self.statistics.prompt_tokens = self.prompt_length
+        if self.sampling is not None:
+            self.random = self.sampling.generator()
         self.statistics.image_tokens = sum(span.chunk.tokens for span in self.images)
 
     @property
@@ -183,11 +194,26 @@ class Generation:
             event = self._sequence.events.get()
             if isinstance(event, TokenEvent):
                 yield event
-                continue
-            self._ended = True
-            if isinstance(event, LocalRetabError):
-                raise event
-            self.finish = event
+            else:
+                self._end(event)
+
+    def ready(self) -> Iterator[TokenEvent]:
+        """The events that are there already, without waiting for more; raises as iterating does."""
+        while not self._ended:
+            try:
+                event = self._sequence.events.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(event, TokenEvent):
+                yield event
+            else:
+                self._end(event)
+
+    def _end(self, event: Finish | LocalRetabError) -> None:
+        self._ended = True
+        if isinstance(event, LocalRetabError):
+            raise event
+        self.finish = event
 
     def cancel(self) -> None:
         """Ask the scheduler to stop; a GenerationCancelledError is the last event unless the run ended before."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
 
+from local_retab.documents.anchors import CsvCell, SpreadsheetCell, anchors_of
 from local_retab.extraction.sources import Located, locate
 from local_retab.wire import ExtractionSources
 
@@ -30,13 +32,23 @@ def find_sources(
     document: Document, pages: Sequence[Page], output: JsonValue, schema: dict[str, Any] | None
 ) -> ExtractionSources:
     """Where each value of ``output`` is printed in ``pages``, the pages that it was extracted from, with words."""
-    located = locate(output, schema, pages)
+    return to_wire(document, pages, output, locate(output, schema, pages), mode="located")
+
+
+def to_wire(
+    document: Document,
+    pages: Sequence[Page],
+    output: JsonValue,
+    located: Sequence[Located],
+    *,
+    mode: Literal["located", "cited"],
+) -> ExtractionSources:
+    """The sources of all leaves of ``output`` in the wire's form."""
     numbered = {page.number: page for page in pages}
     found = {entry.path: _source(document, numbered, entry) for entry in located}
     evidence = {".".join(map(str, entry.path)): _evidence(entry, found[entry.path]) for entry in located}
-    return ExtractionSources(
-        mode="located", document_type=document_type(document), sources=_tree(output, (), found), evidence=evidence
-    )
+    tree = _tree(output, (), found)
+    return ExtractionSources(mode=mode, document_type=document_type(document), sources=tree, evidence=evidence)
 
 
 def document_type(document: Document) -> DocumentType:
@@ -62,7 +74,10 @@ def _source(document: Document, pages: dict[int, Page], entry: Located) -> dict[
     if entry.box is None:
         return None
     page = pages[entry.page]
-    anchor = _box_anchor(document, page, entry.box) if page.words else _text_anchor(entry.box)
+    if page.words:
+        anchor = _box_anchor(document, page, entry.box)
+    else:
+        anchor = _place_anchor(page, entry.box) or _text_anchor(entry.box)
     return {"content": entry.content, "anchor": anchor, "file_id": document.id}
 
 
@@ -80,6 +95,24 @@ def _share(start: float, end: float, extent: float) -> tuple[float, float]:
     return first, round(min(size, 1 - first), _DECIMALS)
 
 
+def _place_anchor(page: Page, box: tuple[float, float, float, float]) -> dict[str, Any] | None:
+    """The first cell or paragraph that a box on the grid of the page's text touches; None where there is none."""
+    left, top, right, bottom = map(round, box)
+    lines = page.text.split("\n")
+    begin = sum(len(line) + 1 for line in lines[:top]) + left
+    end = sum(len(line) + 1 for line in lines[: bottom - 1]) + right
+    touched = anchors_of(page.anchors, begin, end)
+    if not touched:
+        return None
+    place = touched[0].place
+    anchor = {"kind": place.kind, **asdict(place)}
+    return (
+        {**anchor, "coordinate": f"{place.column}{place.row}"}
+        if isinstance(place, CsvCell | SpreadsheetCell)
+        else anchor
+    )
+
+
 def _text_anchor(box: tuple[float, float, float, float]) -> dict[str, Any]:
     """A box on the grid of a text's lines and columns; characters count from 0 in the first and in the last line."""
     left, top, right, bottom = map(round, box)
@@ -91,7 +124,7 @@ def _evidence(entry: Located, source: dict[str, Any] | None) -> dict[str, Any]:
         return {"kind": "unavailable", "status": entry.status, "sources": None}
     qualification = "partial" if entry.status == "partial" else "direct"
     return {
-        "kind": "direct",
+        "kind": "direct" if entry.is_answer else "supporting",
         "status": entry.status,
         "sources": [{**source, "qualification": qualification, "role": "answer"}],
     }

@@ -44,6 +44,12 @@ class Declared:
         return frozenset(names)
 
     @property
+    def forbids_null(self) -> bool:
+        """Whether types or values are declared here and null is none of them."""
+        values = [value for schema in self._applying() for value in schema.get("enum", ())]
+        return bool(self.types or values) and "null" not in self.types and None not in values
+
+    @property
     def is_fractional(self) -> bool:
         """Whether numbers here may have decimals."""
         return "number" in self.types

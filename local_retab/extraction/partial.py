@@ -5,9 +5,9 @@ a string at an atomic place appear when complete, a number at the delimiter that
 when it opens; a key appears with its value. What the shape hides never appears.
 
 A text that is accepted gives the value of ``json.loads`` less what is hidden, except that an unpaired
-surrogate escape is U+FFFD. Refused although json.loads accepts them: a key that its object already shows
-(there the last one wins, which would take back the first), and NaN, Infinity and floats that overflow, which
-are not JSON.
+surrogate escape is U+FFFD, and that what an ``absence`` takes for null is null. Refused although json.loads
+accepts them: a key that its object already shows (there the last one wins, which would take back the first),
+and NaN, Infinity and floats that overflow, which are not JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from local_retab.extraction.spine import MISSING, Missing, Spine
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from local_retab.extraction.absence import Absence
     from local_retab.schema.shape import Shape
 
 __all__ = ["MISSING", "Missing", "PartialJson", "PartialJsonError", "extends"]
@@ -44,7 +45,7 @@ class PartialJson:
     and path and refuses to go on.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, absence: Absence | None = None) -> None:
         self._bytes = b""  # the begun UTF-8 sequence at the end of the input
         self._held = ""  # the begun escape or literal at the end of the input
         self._spine = Spine(shape)
@@ -53,6 +54,8 @@ class PartialJson:
         self._step: Callable[[str, int], int] = self._value
         self._changed = False
         self._failed = False
+        self._absence = absence
+        self.absent: list[str] = []  # pointers of values that were taken for null
 
     def feed(self, data: bytes) -> bool:
         """Reads on. Returns whether the visible value changed. Raises PartialJsonError."""
@@ -79,8 +82,15 @@ class PartialJson:
         """
         if not self._grows:
             return self._spine.snapshot(MISSING)
-        self._parts = ["".join(self._parts)]
-        return self._spine.snapshot(self._parts[0])
+        text = "".join(self._parts)
+        self._parts = [text]
+        if self._absence and self._nullable and self._absence.may_begin(text):
+            return self._spine.snapshot(MISSING)
+        return self._spine.snapshot(text)
+
+    def complete(self) -> JsonValue | Missing:
+        """Like ``snapshot``, without the string in course."""
+        return self._spine.snapshot(MISSING)
 
     def path(self) -> str:
         """The JSON pointer (RFC 6901) of the place where the input stands, "" for the whole value.
@@ -230,7 +240,7 @@ class PartialJson:
         if self._spine.awaits_key:
             self._spine.begin_member(text)
             self._step = self._colon
-        elif self._grows:  # its last character was shown when it came
+        elif self._grows and not (self._absence and self._nullable):  # its last character was shown when it came
             self._grows = False
             self._spine.put(text)
             self._step = self._after
@@ -238,10 +248,19 @@ class PartialJson:
             self._end_scalar(text)
 
     def _end_scalar(self, value: JsonValue) -> None:
-        """A value is complete that was not visible until now."""
+        """A value is complete that was not visible until now, at least not all of it."""
+        self._grows = False
+        if self._absence and self._nullable and self._absence.is_meant(value):
+            self.absent.append(self.path())
+            value = None
         if self._spine.put(value):
             self._changed = True
         self._step = self._after
+
+    @property
+    def _nullable(self) -> bool:
+        """Whether the value in course is shown and may be null."""
+        return self._spine.shape is not None and self._spine.shape.nullable
 
     def _take_parts(self) -> str:
         text = "".join(self._parts)

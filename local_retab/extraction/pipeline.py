@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
 from local_retab.errors import OutputValidationError, SchemaError
-from local_retab.extraction.anchoring import find_sources
+from local_retab.extraction.absence import Absence
+from local_retab.extraction.anchoring import find_sources, to_wire
+from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.chat import render_chat
+from local_retab.extraction.citing import Lines
+from local_retab.extraction.consensus import reconcile
+from local_retab.extraction.declared import Declared
+from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
 from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
-from local_retab.wire import Extraction, ExtractionChunk, ExtractionNotice, Usage
+from local_retab.schema import plan_schema
+from local_retab.schema.dialect import escape
+from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,11 +35,12 @@ if TYPE_CHECKING:
 
     from local_retab.documents import Document, Page
     from local_retab.engine.engine import Engine
+    from local_retab.engine.sampler import Sampling
     from local_retab.engine.sequence import Generation
     from local_retab.extraction.seeing import Sight
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
-    from local_retab.wire import ExtractionParameters
+    from local_retab.wire import ExtractionParameters, ExtractionSources
 
 
 class Stop:
@@ -37,13 +48,13 @@ class Stop:
 
     def __init__(self) -> None:
         self._wished = False
-        self._generation: Generation | None = None
+        self._generations: list[Generation] = []
 
     def set(self) -> None:
         """Stop what runs; idempotent."""
         self._wished = True
-        if self._generation is not None:
-            self._generation.cancel()
+        for generation in list(self._generations):
+            generation.cancel()
 
     def check(self) -> None:
         """Raises GenerationCancelledError after a wish to stop; for work that is not a generation."""
@@ -52,7 +63,7 @@ class Stop:
 
     def watch(self, generation: Generation) -> Generation:
         """Let a wish, also an earlier one, reach ``generation``."""
-        self._generation = generation
+        self._generations.append(generation)
         if self._wished:
             generation.cancel()
         return generation
@@ -71,17 +82,43 @@ class Task:
     stop: Stop
     profile: str = DEFAULT
 
+    @property
+    def cites(self) -> bool:
+        """Whether the model is to quote the document before each value."""
+        return self.parameters.sources is not None and self.parameters.sources.mode == "cited"
+
 
 def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None]:
     """Read the document, ask the model, and yield what is known so far; the last chunk is the whole Extraction."""
     sight = choose_sight(task.document, task.parameters, task.settings, engine)
     pages = _read(task, sight)
+    lines = Lines(pages) if task.cites else None
+    task = replace(task, plan=plan_quotes(task, lines)) if lines else task
     prompt = write_prompt(task, engine, sight, pages)
-    answer = _Answer(task)
+    answer = _Answer(task, pages, lines)
     while answer.wanted:
-        with task.stop.watch(engine.submit(answer.corrected(prompt), answer.plan.grammar, answer.limits)) as generation:
-            yield from answer.stream(generation)
-    yield answer.extraction(pages)
+        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.plan.grammar, answer.limits)
+        with submit() as generation, answer.ballots(submit) as ballots:
+            yield from answer.stream(generation, ballots)
+    yield answer.extraction()
+
+
+def plan_quotes(task: Task, lines: Lines) -> SchemaPlan:
+    """The task's plan with quotes of the document's own lines."""
+    plan = task.plan
+    absent_null = plan.held is not plan.original
+    return plan_schema(plan.original, settings=task.settings, absent_null=absent_null, lines=lines.texts)
+
+
+def _submit(
+    task: Task,
+    engine: Engine,
+    prompt: list[PromptPart | ImagePart],
+    grammar: str,
+    limits: Limits,
+    sampling: Sampling | None = None,
+) -> Generation:
+    return task.stop.watch(engine.submit(prompt, grammar, limits, sampling))
 
 
 def _read(task: Task, sight: Sight) -> list[Page]:
@@ -110,13 +147,21 @@ def write_prompt(task: Task, engine: Engine, sight: Sight, pages: Sequence[Page]
 class _Answer:
     """The value as it comes in, what is shown of it, and whether another attempt is wanted."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, pages: Sequence[Page], lines: Lines | None) -> None:
         self._task = task
         self.plan = task.plan
+        self._lines = lines
+        self._written = b""
+        self._pages = pages
+        self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
         self._value: JsonValue = None
         self._problem: OutputValidationError | None = None
         self._cut_at: str | None = None
+        self._unprinted: list[str] = []
+        self._consensus = Consensus()
+        self._likelihoods = TokenLikelihoods()
         self._statistics: list[Statistics] = []
+        self._attempts = 0
         self.wanted = True
 
     @property
@@ -132,19 +177,28 @@ class _Answer:
         note = f"\n\nAn earlier answer was refused: {self._problem.message} Answer so that this does not happen."
         return [*head, PromptPart(note, trusted=False), tail]
 
-    def stream(self, generation: Generation) -> Iterator[ExtractionChunk]:
+    def ballots(self, submit: Callable[[Sampling], Generation]) -> Ballots:
+        """The sampled votes beside one attempt; none at n_consensus 1."""
+        plan = self.plan
+        count = self._task.parameters.n_consensus - 1
+        return Ballots(count, submit, lambda: PartialJson(plan.shape, self._absence), plan.validate)
+
+    def stream(self, generation: Generation, ballots: Ballots) -> Iterator[ExtractionChunk]:
         """One attempt: feed its bytes, yield a chunk when the visible value changed, and validate the end.
 
         Raises OutputValidationError for a value that breaks the caller's schema when the attempts are used up.
         """
-        machine = PartialJson(self.plan.shape)
+        machine = PartialJson(self.plan.shape, self._absence)
         shown = False
         try:
-            for output in self._snapshots(generation, machine):
+            for output in self._snapshots(generation, machine, ballots):
                 shown = True
                 yield self._chunk(output)
             self._value = machine.flush()
             self.plan.validate(self._value)
+            if ballots.wanted:
+                self._reconcile([self._value, *ballots.finish()])
+            self._unprinted = machine.absent
         except PartialJsonError as error:
             problem = OutputValidationError(
                 f"The answer is not a usable JSON value at {machine.path() or 'its start'}: {error}.",
@@ -156,38 +210,62 @@ class _Answer:
             self._refuse(error, shown=shown)
         else:
             self.wanted = False
-        self._statistics.append(generation.statistics)
+        self._statistics += [generation.statistics, *ballots.statistics]
 
-    def _snapshots(self, generation: Generation, machine: PartialJson) -> Iterator[JsonValue]:
+    def _reconcile(self, votes: list[JsonValue]) -> None:
+        """Make the votes one value; where the schema does not hold it, the vote that is most like it."""
+        agreement = reconcile(votes, self.plan.held)
+        try:
+            self.plan.validate(agreement.value)
+            self._value = agreement.value
+        except OutputValidationError:
+            self._value = votes[agreement.best_vote()]
+            agreement = reconcile([self._value, *votes], self.plan.held)
+        self._consensus = Consensus(choices=votes, likelihoods=agreement.likelihoods)
+
+    def _snapshots(self, generation: Generation, machine: PartialJson, ballots: Ballots) -> Iterator[JsonValue]:
         """The visible value whenever it changed, not faster than agreed."""
         pause = 1 / self._task.settings.chunks_per_second
         shown_at = -pause
         changed = False
         self._cut_at = None
+        self._likelihoods = TokenLikelihoods()
+        self._written = b""
         for event in generation:
             if event.synthesised and self._cut_at is None:
                 self._cut_at = machine.path()
+            self._written += event.data
+            path = machine.path() if event.logprob is not None else ""
             changed = machine.feed(event.data) or changed
+            if event.logprob is not None:
+                self._likelihoods.add(path, event.logprob)
+            ballots.advance()
             # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
             due = changed and not self.plan.deferred and time.monotonic() - shown_at >= pause
-            if due and not isinstance(output := machine.snapshot(), Missing):
+            if due and not isinstance(output := self._visible(machine, ballots), Missing):
                 shown_at, changed = time.monotonic(), False
                 yield output
 
+    @staticmethod
+    def _visible(machine: PartialJson, ballots: Ballots) -> JsonValue | Missing:
+        """What may be shown: all of a single answer, of several what they agree on."""
+        return ballots.agreed(machine) if ballots.wanted else machine.snapshot()
+
     def _refuse(self, problem: OutputValidationError, *, shown: bool) -> None:
         """Ask for another attempt, or give up. What was shown cannot be taken back, so it is not tried again."""
+        self._attempts += 1
         settings = self._task.settings
-        if shown or len(self._statistics) >= settings.max_validation_retries:
+        if shown or self._attempts > settings.max_validation_retries:
             raise problem
-        if len(self._statistics) == settings.max_validation_retries - 1:  # the last attempt may write all that is valid
+        if self._attempts == settings.max_validation_retries:  # the last attempt may write all that is valid
             with suppress(SchemaError):  # written as wide, a schema may be too large
                 self.plan = self.plan.widened(settings=settings)
         self._problem = problem
 
-    def extraction(self, pages: Sequence[Page]) -> Extraction:
-        """The finished extraction of ``pages``."""
-        parameters, document = self._task.parameters, self._task.document
-        located = find_sources(document, pages, self._value, self._task.plan.original) if parameters.sources else None
+    def extraction(self) -> Extraction:
+        """The finished extraction."""
+        parameters = self._task.parameters
+        schema = self._task.plan.original
         return Extraction(
             **self._chunk(self._value).model_dump(exclude={"status", "output", "file"}),
             file=self._task.document.ref,
@@ -197,10 +275,22 @@ class _Answer:
             n_consensus=parameters.n_consensus,
             instructions=parameters.instructions,
             metadata=parameters.metadata,
+            consensus=self._consensus,
+            likelihoods=self._likelihoods.tree(self._value)
+            if parameters.n_consensus == 1
+            else self._consensus.likelihoods,
             usage=self._usage(),
             notices=self._notices(),
-            sources=located,
+            absent=_forbidden_nulls(self._value, Declared.root(schema), "") if schema is not self.plan.held else [],
+            sources=self._sources() if parameters.sources else None,
         )
+
+    def _sources(self) -> ExtractionSources:
+        document, schema = self._task.document, self._task.plan.original
+        if self._lines is None:
+            return find_sources(document, self._pages, self._value, schema)
+        cited = self._lines.locate(self._value, json.loads(self._written), self.plan.source_prefix, schema)
+        return to_wire(document, self._pages, self._value, cited, mode="cited")
 
     def _chunk(self, output: Any) -> ExtractionChunk:
         task = self._task
@@ -245,6 +335,15 @@ class _Answer:
                     f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS or LOCAL_RETAB_CONTEXT_TOKENS higher.",
                 )
             )
+        notices += [
+            ExtractionNotice(
+                code="NOT_STATED",
+                path=path,
+                message="The model's answer was a word for null, or a number that is not printed in the document. "
+                "The field may be null, and is.",
+            )
+            for path in self._unprinted
+        ]
         limit = self._task.settings.max_string_chars
         notices += [
             ExtractionNotice(
@@ -259,6 +358,21 @@ class _Answer:
         return notices
 
 
+def _forbidden_nulls(value: JsonValue, declared: Declared, path: str) -> list[str]:
+    """The pointers of nulls where the caller's schema has other types."""
+    if value is None:
+        return [path] if declared.forbids_null else []
+    if isinstance(value, dict):
+        children: list[tuple[str | int, JsonValue]] = list(value.items())
+    else:
+        children = list(enumerate(value)) if isinstance(value, list) else []
+    return [
+        pointer
+        for key, item in children
+        for pointer in _forbidden_nulls(item, declared.child(key), f"{path}/{escape(str(key))}")
+    ]
+
+
 def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
     """Every string of a value with its JSON pointer."""
     if isinstance(value, str):
@@ -268,4 +382,4 @@ def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
             yield from _strings(item, f"{path}/{index}")
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _strings(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _strings(item, f"{path}/{escape(key)}")

@@ -5,42 +5,85 @@ The stable part comes first, so that a batch of documents under one schema share
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from local_retab.errors import RequestError
 from local_retab.extraction.chat import Message, Role
+from local_retab.extraction.dating import wants_iso_dates, with_iso_dates
 
 if TYPE_CHECKING:
     from local_retab.engine.images import Pixels
     from local_retab.schema import SchemaPlan
     from local_retab.wire import ExtractionParameters
 
-TASK = (
-    "You read a document and fill in a JSON template with what the document says.\n"
+LABEL_RULES = (
     "- Copy values as they are printed, without the label. Numbers are plain: 1234.5, no thousands separators.\n"
     "- Each field gets the value of its own label only. Give null for a field that may be null when the document "
     "does not state it; never guess and never reuse another field's value.\n"
-    "- Answer with the JSON value alone."
 )
+WHOLE_RULES = (
+    "- Copy values exactly and completely as they are printed, over all the lines that they take. An address begins "
+    "with its house, lot or unit number and has no phone, tax or registration numbers. A company has its full name.\n"
+    "- A date has no time of day. Numbers are plain: 1234.5, no currency, no thousands separators.\n"
+    "- Each field gets the value of its own label only. Give null for a field that may be null when the document "
+    "does not state it; never guess, never calculate, and never reuse another field's value.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStyle:
+    """What was measured to help and what not (docs/accuracy.md); the defaults are the product's."""
+
+    rules: str = WHOLE_RULES
+    document_first: bool = False  # the template after the document instead of before it
+    spatial: bool = True  # lines keep their indentation
+    iso_dates: bool = True  # dates are also written in ISO 8601 where the schema asks for it
+
+    @property
+    def task(self) -> str:
+        """The head of the system message."""
+        return (
+            "You read a document and fill in a JSON template with what the document says.\n"
+            f"{self.rules}- Answer with the JSON value alone."
+        )
+
+
+STYLE = PromptStyle()
 
 ROLES = ("system", "user", "assistant")
 
 
 def build_messages(
-    plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], images: Sequence[Pixels] = ()
+    plan: SchemaPlan,
+    parameters: ExtractionParameters,
+    pages: Sequence[str],
+    images: Sequence[Pixels] = (),
+    style: PromptStyle | None = None,
 ) -> list[Message]:
     """The chat for one extraction; ``pages`` are the laid-out texts, ``images`` one for each page or none.
 
-    Raises RequestError for a bad message.
+    ``style`` is STYLE where it is not given. Raises RequestError for a bad message.
     """
-    system = [TASK]
+    style = style or STYLE
+    system = [style.task]
     if plan.system_prompt:
         system.append(plan.system_prompt)
     if parameters.instructions:
         system.append(parameters.instructions)
-    system.append(f"The template:\n{plan.template}")
+    advice = json.dumps([plan.inference, *system[1:]], ensure_ascii=False)
+    if style.iso_dates and wants_iso_dates(advice):
+        pages = with_iso_dates(pages, advice)
+    if not style.spatial:
+        pages = ["\n".join(line.strip() for line in page.split("\n")) for page in pages]
+    template = f"The template:\n{plan.template}"
     ending = "\n\nFill in the template for this document."
+    if style.document_first:
+        ending = f"\n\n{template}{ending}"
+    else:
+        system.append(template)
     content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages)}{ending}"
     if images:
         content = ("The document:\n\n", *illustrated(pages, images), ending)

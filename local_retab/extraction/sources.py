@@ -42,6 +42,8 @@ class Located:
     box: tuple[float, float, float, float] | None = None
     content: str = ""
     words: tuple[int, ...] = ()
+    is_answer: bool = True
+    """False where the source supports the value without stating it."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from local_retab.schema.conjunction import Conjunction, Conjunctions
 
 REASONING_CHARS = 200  # enough for a sentence; small models ramble without an end
 QUOTE_CHARS = 300
+QUOTED_LINES = 4  # of one value; addresses take three or four
+LINE = "document_line"
 EVIDENCE = "the line of the document that states it, or: not stated"
 """What a field's reasoning begins with, told in the template as ``$comment``, which no validator reads."""
 
@@ -25,18 +27,31 @@ class Hidden:
 class HiddenFields:
     """The hidden properties that a document asks for, under keys that no property of the caller begins with."""
 
-    __slots__ = ("_reader", "_reasoning", "_source")
+    __slots__ = ("_cited", "_reader", "_reasoning", "_source")
 
-    def __init__(self, reader: Conjunctions) -> None:
+    def __init__(self, reader: Conjunctions, *, cited: bool) -> None:
         names = _property_names(reader)
         self._reader = reader
+        self._cited = cited
         self._reasoning = _free("reasoning___", names)
         self._source = _free("source___", names)
 
-    def before(self, name: str, pointers: Conjunction) -> list[Hidden]:
-        """Those that stand before the property ``name``: the quote, then the reasoning about it."""
+    @property
+    def source_prefix(self) -> str:
+        """What the keys of quotes begin with."""
+        return self._source
+
+    def before(self, name: str, pointers: Conjunction, *, is_leaf: bool = False) -> list[Hidden]:
+        """Those that stand before the property ``name``: the quote, then the reasoning about it.
+
+        Where the schema is ``cited``, a leaf's quote is of lines of the document, which LINE lists.
+        """
         found = []
-        if any(value is True for value in self._reader.annotations(pointers, "X-SourceQuote")):
+        if self._cited:
+            lines = {"type": "array", "items": {"$ref": f"#/$defs/{LINE}"}, "maxItems": QUOTED_LINES}
+            note = f"the lines of the document that state {name}, or [] where none does"
+            found = [Hidden(self._source + name, {**lines, "$comment": note})] if is_leaf else []
+        elif any(value is True for value in self._reader.annotations(pointers, "X-SourceQuote")):
             text = f"the exact words of the document that {name} is taken from"
             quote = {"type": ["string", "null"], "maxLength": QUOTE_CHARS, "description": text}
             found.append(Hidden(self._source + name, quote))

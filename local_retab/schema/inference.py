@@ -9,16 +9,17 @@ alternative the value is under. References are written out, except where a defin
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import unescape
-from local_retab.schema.hidden import Hidden, HiddenFields
+from local_retab.schema.hidden import LINE, Hidden, HiddenFields
 from local_retab.schema.merging import Merged, merge
 from local_retab.schema.nodes import Built, Nodes, nullable
-from local_retab.schema.shape import OPEN, Shape, union
+from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 MAX_DEPTH = 30  # nested nodes in one piece, as llguidance reads 128 levels of JSON; deeper ones become definitions
 MAX_WORK = 150_000  # schemas read, each as often as it applies; about three seconds
@@ -37,10 +38,11 @@ class Key:
 class Inference:
     """Builds the inference schema of one document."""
 
-    def __init__(self, reader: Conjunctions, *, max_string_chars: int) -> None:
+    def __init__(self, reader: Conjunctions, *, max_string_chars: int, lines: Sequence[str] | None = None) -> None:
         self._reader = reader
-        self._hidden = HiddenFields(reader)
-        self._nodes = Nodes(reader, self._hidden, self, max_string_chars)
+        self._lines = lines
+        self.hidden = HiddenFields(reader, cited=lines is not None)
+        self._nodes = Nodes(reader, self.hidden, self, max_string_chars)
         self._leads: dict[Key, Hidden | None] = {}
         self._building: set[Key] = set()
         self._built: dict[Key, Built | None] = {}
@@ -51,14 +53,15 @@ class Inference:
 
     def build(self) -> tuple[dict[str, Any], Shape]:
         """The inference schema and its shape. Raises UnsatisfiableSchemaError when no value is under the schema."""
-        root = self.node(("",), ambiguous=self._reader.wide, lead=self._hidden.leading("root", ("",)))
+        root = self.node(("",), ambiguous=self._reader.wide, lead=self.hidden.leading("root", ("",)))
         if root is None:
             raise UnsatisfiableSchemaError(
                 "No value can satisfy the schema: its keywords contradict each other. Remove one of them."
             )
-        definitions: dict[str, Any] = {}
-        while len(definitions) < len(self._names):  # building a definition may name further ones
-            key, name = list(self._names.items())[len(definitions)]
+        definitions: dict[str, Any] = {} if self._lines is None else {LINE: {"enum": list(self._lines)}}
+        fixed = len(definitions)
+        while len(definitions) < len(self._names) + fixed:  # building a definition may name further ones
+            key, name = list(self._names.items())[len(definitions) - fixed]
             built = self._construct(key)
             definitions[name] = False if built is None else built.schema
             self._shapes[name] = OPEN if built is None else built.shape
@@ -100,7 +103,7 @@ class Inference:
         if key not in self._names:
             last = unescape(key.pointers[-1].rpartition("/")[2]) if key.pointers else ""
             base = re.sub(r"\W", "_", last, flags=re.ASCII)[:40] or "Root"
-            taken = set(self._names.values())
+            taken = {LINE, *self._names.values()}
             numbered = (base if index == 1 else f"{base}_{index}" for index in range(1, len(taken) + 2))
             self._names[key] = next(name for name in numbered if name not in taken)
         name = self._names[key]
@@ -127,6 +130,7 @@ class Inference:
         if description is not None:
             schema = {**schema, "description": description}
         shape = union([node.shape for node in built]) or OPEN
+        shape = with_null(shape) if null else shape
         return Built(schema, shape, 1 + sum(node.size for node in built))
 
     def _spend(self, work: int, key: Key) -> None:

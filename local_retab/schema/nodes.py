@@ -13,7 +13,7 @@ from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import TYPES, Merged
 from local_retab.schema.patterns import searcher
-from local_retab.schema.shape import OPEN, Shape, union
+from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
 _NUMERIC = ("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
@@ -29,6 +29,12 @@ class Built:
     schema: dict[str, Any]
     shape: Shape
     size: int = 1
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is a scalar or an array of scalars."""
+        node = self.schema.get("items", self.schema)
+        return isinstance(node, dict) and not node.keys() & {"properties", "anyOf", "$ref", "items", "prefixItems"}
 
 
 class Children(Protocol):
@@ -75,8 +81,9 @@ class Nodes:
         for part in parts:
             schema |= part.schema
         atomic = [ATOMIC] if scalars.keys() & {"pattern", "format"} else []
-        shape = union([*atomic, *(part.shape for part in parts)])
-        return Built(schema, shape or OPEN, 1 + sum(part.size for part in parts))
+        shape = union([*atomic, *(part.shape for part in parts)]) or OPEN
+        shape = with_null(shape) if "null" in types else shape
+        return Built(schema, shape, 1 + sum(part.size for part in parts))
 
     def _kept(self, kind: str, types: list[str], part: Built | None) -> list[Built]:
         if part is None:
@@ -133,13 +140,14 @@ class Nodes:
                     return None
                 properties[name] = False
                 continue
-            added = self._hidden.before(name, pointers)
+            added = self._hidden.before(name, pointers, is_leaf=built.is_leaf)
             hidden += added
             properties.update((field.name, field.schema) for field in added)
             properties[name], shapes[name] = built.schema, built.shape
             size += built.size
             if not (needed or ambiguous or self._children.allows_null(pointers)):
                 properties[name] = nullable(built.schema)
+                shapes[name] = with_null(built.shape)
                 droppable.append(name)
             if needed or not ambiguous:
                 required += [*(field.name for field in added), name]

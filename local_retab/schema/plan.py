@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
+from local_retab.schema.absent import allow_absent
 from local_retab.schema.conjunction import Conjunctions
 from local_retab.schema.deferred import Deferred
 from local_retab.schema.dialect import dialect_of
@@ -25,19 +27,22 @@ class SchemaPlan:
     """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
 
     original: dict[str, Any]
+    held: dict[str, Any]  # what values are validated against: the original, or that with nulls for what is absent
     inference: dict[str, Any]  # the JSON Schema that the grammar is compiled from
     grammar: str  # llguidance's text form of it
     template: str  # what the model is shown
     system_prompt: str | None
     shape: Shape
+    source_prefix: str  # the key of a property's quote is this and its name
     deferred: tuple[Deferred, ...]  # held by validation only
+    lines: tuple[str, ...] | None = None  # of the document, which the model quotes
     wide: bool = False  # every value of the caller's schema can be written, not only those its author will have meant
 
     def widened(self, *, settings: Settings) -> SchemaPlan:
         """The plan for another attempt: the same template, and a grammar that leaves out no value of the schema."""
         if self.wide:
             return self
-        wide = _plan(self.original, settings=settings, wide=True)
+        wide = _plan(self.original, self.held, settings=settings, lines=self.lines, wide=True)
         return replace(wide, template=self.template)
 
     def to_caller(self, value: Any) -> Any:
@@ -45,38 +50,50 @@ class SchemaPlan:
         return project(value, self.shape)
 
     def validate(self, value: Any) -> None:
-        """Check a value that ``to_caller`` gave against the caller's schema. Raises OutputValidationError."""
-        validate(value, self.original)
+        """Check a value that ``to_caller`` gave against the held schema. Raises OutputValidationError."""
+        validate(value, self.held)
 
 
-def plan_schema(schema: dict[str, Any], *, settings: Settings) -> SchemaPlan:
+def plan_schema(
+    schema: dict[str, Any], *, settings: Settings, absent_null: bool = False, lines: Sequence[str] | None = None
+) -> SchemaPlan:
     """Plan a schema that ``load_schema`` gave.
+
+    ``absent_null`` lets its scalar properties be null throughout. With ``lines``, those of one document, the model
+    quotes some of them before each value, and cannot quote anything else.
 
     Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
     under nor validated.
     """
+    held = allow_absent(schema) if absent_null else schema
     try:
-        return _plan(schema, settings=settings, wide=False)
+        return _plan(schema, held, settings=settings, lines=lines, wide=False)
     except UnsatisfiableSchemaError:
-        return _plan(schema, settings=settings, wide=True)
+        return _plan(schema, held, settings=settings, lines=lines, wide=True)
 
 
-def _plan(schema: dict[str, Any], *, settings: Settings, wide: bool) -> SchemaPlan:
-    dialect = dialect_of(schema)
-    references = References(schema, dialect)
+def _plan(
+    schema: dict[str, Any], held: dict[str, Any], *, settings: Settings, lines: Sequence[str] | None, wide: bool
+) -> SchemaPlan:
+    dialect = dialect_of(held)
+    references = References(held, dialect)
     _check_patterns(references)
     reader = Conjunctions(references, dialect, wide=wide)
-    inference, shape = Inference(reader, max_string_chars=settings.max_string_chars).build()
+    builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
+    inference, shape = builder.build()
     grammar = compile_grammar(inference)
     settle(reader)
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(
         original=schema,
+        held=held,
+        lines=None if lines is None else tuple(lines),
         inference=inference,
         grammar=grammar,
         template=render_template(inference),
         system_prompt=prompt if isinstance(prompt, str) and prompt.strip() else None,
         shape=shape,
+        source_prefix=builder.hidden.source_prefix,
         deferred=tuple(reader.deferred.values()),
         wide=wide,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -22,6 +22,7 @@ class Shape:
     hidden: frozenset[str] = frozenset()  # keys that are never shown
     droppable: frozenset[str] = frozenset()  # keys whose null stands for absence
     atomic: bool = False  # a string here is shown only when complete: enum, const, format or pattern
+    nullable: bool = False  # null may stand here
     order: tuple[str, ...] = ()  # the caller's order of keys, where the model writes them in another
     alternatives: tuple[Shape, ...] = ()  # a union: the value is under one of these
     reference: str | None = None  # a key of ``definitions``, which lets schemas recur
@@ -59,6 +60,11 @@ class Shape:
 OPEN = Shape()
 
 
+def with_null(shape: Shape) -> Shape:
+    """The shape of a value that is under ``shape`` or null."""
+    return shape if shape.nullable or shape.reference or shape.alternatives else replace(shape, nullable=True)
+
+
 def union(shapes: Sequence[Shape | None]) -> Shape | None:
     """The shape of a value that is under one of ``shapes``."""
     known = tuple({id(shape): shape for shape in shapes if shape is not None and shape is not OPEN}.values())
@@ -88,6 +94,7 @@ def _join(shapes: Sequence[Shape]) -> Shape:
         if any(shape.order for shape in shapes)
         else (),
         atomic=any(shape.atomic for shape in shapes),
+        nullable=any(shape.nullable for shape in shapes),
     )
 
 

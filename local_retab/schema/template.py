@@ -20,6 +20,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from local_retab.schema.hidden import LINE
+
 MAX_COMMENT_CHARS = 400
 MAX_VALUES = 30
 MAX_PATTERN_CHARS = 100
@@ -40,6 +42,8 @@ def render_template(inference: dict[str, Any]) -> str:
     """
     parts = [_node(inference, "", comment=True)]
     for name, definition in inference.get("$defs", {}).items():
+        if name == LINE:
+            continue
         parts.append(f"where {name} is {_node(definition, '', comment=True)}")
     return "\n".join(parts)
 
@@ -48,6 +52,8 @@ def _node(schema: Any, indent: str, *, comment: bool = False) -> str:
     """One node; with ``comment`` a node of several lines has its description after its first bracket."""
     if not isinstance(schema, dict) or not schema.keys() - {"description", "$defs"}:
         text = "any JSON value"
+    elif "$comment" in schema:
+        text = f'"<{schema["$comment"]}>"' if schema["type"] == "string" else f"<{schema['$comment']}>"
     elif "$ref" in schema:
         text = schema["$ref"].rpartition("/")[2]
     elif "enum" in schema:
@@ -118,8 +124,6 @@ def _array(schema: dict[str, Any], indent: str) -> str:
 
 
 def _string(schema: dict[str, Any]) -> str:
-    if "$comment" in schema:
-        return f'"<{schema["$comment"]}>"'
     if "format" in schema:
         return _FORMATS.get(schema["format"], str(schema["format"]))
     limit = schema.get("maxLength", SHORT_STRING_CHARS + 1)

@@ -169,16 +169,14 @@ def check(parameters: ExtractionParameters, store: Store, settings: Settings) ->
     """The plan of a request's schema, and its model. Raises RequestError, SchemaError or ModelError."""
     refuse_unavailable(parameters)
     schema = load_schema(parameters.json_schema, settings=settings)
-    return plan_schema(schema, settings=settings), store.resolve(parameters.model, settings)
+    absent_null = (parameters.absent or settings.absent) == "null"
+    plan = plan_schema(schema, settings=settings, absent_null=absent_null)
+    return plan, store.resolve(parameters.model, settings)
 
 
 def refuse_unavailable(parameters: ExtractionParameters) -> None:
     """Raise FeatureNotAvailableError for a request field whose feature this version does not have."""
     asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
-    if parameters.n_consensus > 1:
-        asked.append("n_consensus")
-    if parameters.sources is not None and parameters.sources.mode == "cited":
-        asked.append("sources.mode=cited")
     if asked:
         raise FeatureNotAvailableError(
             f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",

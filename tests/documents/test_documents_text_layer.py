@@ -10,10 +10,7 @@ ENGLISH = (
     "This agreement is made on the third day of March between the buyer and the seller who have agreed that all "
     "goods shall be delivered within thirty days of the order and paid for in full on receipt of the invoice"
 )
-TABLE = (
-    "Nr Qty Std Pkt Kg Ltr Pcs Art No Date Amount Price Total Net Gross Tax Bank Code Ref Name Unit Sum Due Box Day "
-    "Piece Order Weight Length Height Discount"
-)
+TABLE = "Nr Qty Std Pkt Kg Ltr Pcs Art No Date Amount Price Total Net Gross Tax Bank Code Ref Name"
 
 
 def words(text: str) -> tuple[WordBox, ...]:

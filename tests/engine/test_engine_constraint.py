@@ -10,7 +10,7 @@ import pytest
 from scripted_backend import CONTROL, END, ScriptedBackend
 
 from local_retab.engine.constraint import Constraint
-from local_retab.engine.sampler import greedy
+from local_retab.engine.sampler import choose
 from local_retab.errors import EngineError, UnsupportedSchemaError
 from local_retab.schema import compile_grammar
 
@@ -153,7 +153,7 @@ class TestAfterARefusedToken:
         logits = np.zeros(SIZE, dtype=np.float32)
         logits[END] = 1.0
         with pytest.raises(EngineError):
-            greedy(logits, broken)
+            choose(logits, broken)
 
     def test_its_copies_are_broken_too(self, broken: Constraint) -> None:
         with pytest.raises(EngineError):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scripted_backend import ScriptedBackend
 
 from local_retab.engine.constraint import Constraint
-from local_retab.engine.sampler import greedy
+from local_retab.engine.sampler import choose
 from local_retab.errors import EngineError
 from local_retab.schema import compile_grammar
 
@@ -39,19 +39,19 @@ def test_the_choice_is_the_maximum_of_the_masked_logits(logits: NDArray[np.float
     constraint.consume(list(WHOLE[:length]))
     mask = constraint.allowed(SIZE)
     ranked = sorted(np.flatnonzero(mask).tolist(), key=lambda token: (-logits[token], token))
-    assert greedy(logits, constraint) == ranked[0]
+    assert choose(logits, constraint).token == ranked[0]
 
 
 def test_the_constraint_is_where_it_was() -> None:
     constraint = CONSTRAINT.copy()
     logits = np.arange(SIZE, dtype=np.float32)
-    assert greedy(logits, constraint) == greedy(logits, constraint) == ord("{")
+    assert choose(logits, constraint).token == choose(logits, constraint).token == ord("{")
 
 
 def test_logits_may_be_longer_than_the_vocabulary() -> None:
     logits = np.zeros(SIZE + 64, dtype=np.float32)
     logits[-1] = 9.0
-    assert greedy(logits, CONSTRAINT.copy()) == ord("{")
+    assert choose(logits, CONSTRAINT.copy()).token == ord("{")
 
 
 def test_nan_is_refused_wherever_it_stands() -> None:
@@ -59,7 +59,7 @@ def test_nan_is_refused_wherever_it_stands() -> None:
         logits = np.zeros(SIZE, dtype=np.float32)
         logits[place] = np.nan
         with pytest.raises(EngineError, match="NaN"):
-            greedy(logits, CONSTRAINT.copy())
+            choose(logits, CONSTRAINT.copy())
 
 
 def test_a_grammar_without_a_way_on_is_an_error() -> None:
@@ -71,4 +71,4 @@ def test_a_grammar_without_a_way_on_is_an_error() -> None:
             return np.zeros(size, dtype=np.bool_)
 
     with pytest.raises(EngineError, match="no token"):
-        greedy(np.zeros(SIZE, dtype=np.float32), Stuck())  # type: ignore[arg-type]
+        choose(np.zeros(SIZE, dtype=np.float32), Stuck())  # type: ignore[arg-type]

@@ -149,7 +149,7 @@ class RecitingEngine:
     def info(self) -> BackendInfo:
         return ScriptedBackend(lambda prompt: "", template=TEMPLATE).info
 
-    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits) -> Recited:
+    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, sampling: object = None) -> Recited:
         return self._generation
 
 

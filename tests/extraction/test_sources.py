@@ -180,3 +180,12 @@ def test_plain_text_has_line_and_character_anchors() -> None:
         "char_end": 13,
     }
     assert tree["greeting"]["source"]["anchor"]["line_start"] == 1
+
+
+def test_cells_of_a_table_have_cell_anchors() -> None:
+    document = as_document("item,amount\nHammer,20.00\n", "a.csv")
+    pages = read_pages(document, dpi=96, settings=SETTINGS)
+    result = find_sources(document, pages, {"amount": 20.0}, None)
+    tree: Any = result.sources
+    assert result.document_type == "csv"
+    assert tree["amount"]["source"]["anchor"] == {"kind": "csv_cell", "row": 2, "column": "B", "coordinate": "B2"}

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from local_retab.documents import Page
+from local_retab.extraction.absence import Absence
+from local_retab.extraction.partial import MISSING, PartialJson, extends
+from local_retab.schema import plan_schema
+from local_retab.settings import Settings
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "code": {"type": ["string", "null"]},
+        "name": {"type": "string"},
+        "tax": {"type": ["number", "null"]},
+        "count": {"type": ["integer", "null"]},
+        "total": {"type": "number"},
+        "note": {"type": "string"},
+    },
+    "required": ["code", "name", "tax", "count", "total"],
+    "additionalProperties": False,
+}
+
+
+def page(text: str) -> Page:
+    return Page(1, 0, 0, (), text, lambda: Image.new("RGB", (1, 1)))
+
+
+ABSENCE = Absence([page("Total 420.00 of 1 234,50\nVAT 20 % or (5.00)")])
+
+
+@pytest.mark.parametrize(
+    ("value", "absent"),
+    [
+        ("null", True),
+        ("Null ", True),
+        ("", True),
+        ("N/A", True),
+        ("nullable", False),
+        ("Nancy", False),
+        (420, False),
+        (420.0, False),
+        (-420.0, False),
+        (1234.5, False),
+        (5.0, False),
+        (84.0, True),
+        (84, False),
+        (1084, True),
+        (0.2, False),
+        (True, False),
+        (None, False),
+    ],
+)
+def test_what_stands_for_null(value: Any, absent: bool) -> None:
+    assert ABSENCE.is_meant(value) is absent
+
+
+def test_numbers_are_believed_where_the_text_is_not_known() -> None:
+    assert not Absence(None).is_meant(84.5)
+
+
+def read(text: str, absence: Absence | None = ABSENCE) -> tuple[list[Any], Any, list[str]]:
+    machine = PartialJson(plan_schema(SCHEMA, settings=Settings()).shape, absence)
+    shown = [machine.snapshot() for char in text if machine.feed(char.encode())]
+    return shown, machine.flush(), machine.absent
+
+
+ANSWER = '{"code": "null", "name": "null", "tax": 84.5, "count": 7, "total": 504.5, "note": "n/a"}'
+
+
+def test_only_places_that_may_be_null_become_null() -> None:
+    _, value, absent = read(ANSWER)
+    # A note may be left out, which its null means.
+    assert value == {"code": None, "name": "null", "tax": None, "count": 7, "total": 504.5}
+    assert absent == ["/code", "/tax", "/note"]
+    assert read(ANSWER, None)[1]["tax"] == 84.5
+
+
+@pytest.mark.parametrize("code", ["null", "nullable", "n", "N/A", "no", "", "NOT STATED anywhere"])
+def test_nothing_that_was_shown_is_taken_back(code: str) -> None:
+    shown, value, _ = read(ANSWER.replace('"null"', f'"{code}"', 1))
+    before: Any = MISSING
+    for snapshot in [*shown, value]:
+        assert extends(snapshot, before)
+        before = snapshot
+
+
+def test_a_string_that_cannot_be_a_word_for_null_grows_as_others_do() -> None:
+    shown, _, _ = read(ANSWER.replace('"null"', '"Nuremberg"', 1))
+    assert {"code": "Nur"} in shown
+    assert {"code": "Nu"} not in shown
