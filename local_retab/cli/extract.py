@@ -60,6 +60,9 @@ def extract(
     image_tokens: Annotated[
         int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
     ] = None,
+    bust_cache: Annotated[
+        bool, typer.Option("--bust-cache", help="Ask the model even if the same request was answered before.")
+    ] = False,
     pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file instead of printing it.")] = None,
@@ -93,7 +96,15 @@ def extract(
                 settings,
                 _source(file, filename, settings),
                 schema,
-                _Request(model, instructions, DEFAULT_DPI if dpi is None else dpi, modality, image_tokens, pages),
+                _Request(
+                    model,
+                    instructions,
+                    DEFAULT_DPI if dpi is None else dpi,
+                    modality,
+                    image_tokens,
+                    pages,
+                    bust_cache,
+                ),
                 view=view,
                 announce=verbose,
                 lines=out if ndjson else None,
@@ -122,6 +133,7 @@ class _Request:
     modality: str | None
     image_max_tokens: int | None
     pages: str | None
+    bust_cache: bool
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:
