@@ -61,6 +61,9 @@ def extract(
     image_tokens: Annotated[
         int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
     ] = None,
+    bust_cache: Annotated[
+        bool, typer.Option("--bust-cache", help="Ask the model even if the same request was answered before.")
+    ] = False,
     pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     n_consensus: Annotated[
@@ -113,6 +116,7 @@ def extract(
         "null" if absent_null else None,
         located,
         pages,
+        bust_cache,
     )
     source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
@@ -156,6 +160,7 @@ class _Request:
     absent: str | None
     sources: dict[str, Any] | None
     pages: str | None
+    bust_cache: bool
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:

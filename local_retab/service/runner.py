@@ -98,7 +98,7 @@ class LocalRunner:
         Loads the model. Raises RequestError, DocumentError or ModelError.
         """
         with self._engines.lease(self._store.resolve(parameters.model, self._settings)) as engine:
-            return image_cost(_selected(document, parameters), parameters, self._settings, engine)
+            return image_cost(selected(document, parameters), parameters, self._settings, engine)
 
     def page_cost(self, model: str) -> ImageCost | None:
         """What the image of one A4 page costs here; None for a model that reads text only. Loads the model."""
@@ -114,7 +114,7 @@ class LocalRunner:
         task = Task(
             request.id,
             request.created_at,
-            _selected(request.document, request.parameters),
+            selected(request.document, request.parameters),
             request.parameters,
             plan,
             self._settings,
@@ -153,7 +153,7 @@ class ExtractionRun:
         self._chunks.close()
 
 
-def _selected(document: Document, parameters: ExtractionParameters) -> Document:
+def selected(document: Document, parameters: ExtractionParameters) -> Document:
     """The document, of which only the pages are read that the request asks for. Raises RequestError."""
     if parameters.pages is None:
         return document
