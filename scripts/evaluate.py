@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import jsonschema
 import typer
 from evaluation_sets import SETS, Item, load_items
+from nano.exam import Marks, draw_exam
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -115,6 +118,51 @@ def multi_dev(
 ) -> None:
     """Ad-buy forms, non-disclosure agreements, text documents, nested long documents."""
     _evaluate(part, schema="", model=model, data=data, limit=limit, as_json=as_json)
+
+
+@app.command("nano")
+def nano(
+    seed: Annotated[int, typer.Option(help="Draws other pages")] = 1,
+    pages: Annotated[int, typer.Option(help="How many pages")] = 200,
+    model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = "nano",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
+) -> None:
+    """Fresh pages that a program draws, image only: what the small model of this repository was trained to read."""
+    console = Console(stderr=True)
+    marks, seconds = Marks.none(), []
+    with tempfile.TemporaryDirectory() as folder, Retab(Settings.from_environment()) as client:
+        exam = draw_exam(Path(folder), seed=seed, pages=pages)
+        with Progress(console=console, transient=True) as progress:
+            for page in progress.track(exam, description="extracting"):
+                started = time.perf_counter()
+                extraction = client.extractions.create(page.picture, page.schema, model=model, modality="image")
+                seconds.append(time.perf_counter() - started)
+                assert isinstance(extraction.output, dict)
+                marks.add(page, extraction.output)
+    table = Table("", "right", "fields", "exact match", title=f"nano, seed {seed}, {pages} pages, {model}")
+    for name in marks.all:
+        table.add_row(name.replace("_", " "), str(marks.right[name]), str(marks.all[name]), f"{marks.share(name):.1%}")
+    Console(width=100).print(table)
+    print(f"exact match on seen fonts: {marks.share('seen_fonts'):.1%}; seconds a page: {fmean(seconds[1:]):.2f}")
+    if as_json:
+        summary = {
+            "set": "nano",
+            "seed": seed,
+            "pages": pages,
+            "model": model,
+            "exact_match": round(marks.share("seen_fonts"), 4),
+            "shares": {name: round(marks.share(name), 4) for name in marks.all},
+            "fields": dict(marks.all),
+            "seconds_mean": round(fmean(seconds[1:]), 3),
+            "seconds_max": round(max(seconds[1:]), 3),
+        }
+        print(json.dumps(summary))
+
+
+def run(items: list[Item], model: str) -> list[Result]:
+    console = Console(stderr=True)
+    with Retab(Settings.from_environment()) as client, Progress(console=console, transient=True) as progress:
+        return [run_item(client, item, model) for item in progress.track(items, description="extracting")]
 
 
 def report(name: str, results: list[Result], *, schema: str, model: str, as_json: bool) -> None:
