@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nano.batches import Batch
-from nano.model import CODE, SLOTS, Decoder, spare_codes
+from nano.model import CODE, Decoder, spare_codes
+from nano.raster import SLOTS
 
 FIRST = 3.0
 SHARPNESS = 1.5  # of the distances to the codes; codes are some 3 apart
