@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +97,7 @@ class WorkerRunner:
             "do": "start",
             "id": request.id,
             "created_at": request.created_at.isoformat(),
-            "document": {
-                part.name: getattr(document, part.name) for part in fields(document) if part.name in DESCRIBED
-            },
+            "document": {name: getattr(document, name) for name in DESCRIBED},
             "parameters": request.parameters.model_dump(mode="json"),
         }
         run = self._submit(message, document.data)
