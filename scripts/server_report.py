@@ -270,7 +270,7 @@ def kills(count: int = 30, seed: int = 1, as_json: AsJson = False) -> None:
                     work[place % 3](client, place)
                 done.wait(0.3)
 
-        loads = [threading.Thread(target=load, args=(number,)) for number in range(3)]
+        loads = [threading.Thread(target=load, args=(number,), daemon=True) for number in range(3)]
         for thread in loads:
             thread.start()
         for _ in range(count):
