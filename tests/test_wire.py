@@ -50,6 +50,9 @@ class TestRequests:
             "deep_extraction": None,
             "sources": None,
             "absent": None,
+            "modality": None,
+            "image_min_tokens": None,
+            "image_max_tokens": None,
         }
 
     @pytest.mark.parametrize("name", sorted(ExtractionParameters.model_fields.keys() - {"json_schema"}))
