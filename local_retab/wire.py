@@ -104,6 +104,7 @@ class ExtractionParameters(_Request):
     )
     image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
     image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
+    pages: str | None = Field(default=None, description="An addition: which pages are read, such as 1-3,7.")
 
 
 class ExtractionRequest(ExtractionParameters):

@@ -42,8 +42,11 @@ class Run:
     output_tokens: int | None = None
     prompt_tokens: int | None = None
     cached_prompt_tokens: int | None = None
+    image_tokens: int | None = None
+    encoded_images: int | None = None
     forced_output_tokens: int | None = None
     decode_calls: int | None = None
+    encode_seconds: float | None = None
     prefill_seconds: float | None = None
     decode_seconds: float | None = None
     grammar_seconds: float | None = None
@@ -109,7 +112,9 @@ def bench_peer(model: str, schema: dict[str, Any], documents: list[Path]) -> Rep
     settings = Settings.from_environment()
     path = ExtractionService(settings).store.resolve(model, settings).path
     texts = {
-        document: join_pages(read_pages(load(document, settings=settings), dpi=192, settings=settings))
+        document: join_pages(
+            [page.text for page in read_pages(load(document, settings=settings), dpi=192, settings=settings)]
+        )
         for document in documents
     }
     started = time.perf_counter()
@@ -165,7 +170,7 @@ def total(report: Report, phase: str) -> float:
 def show(reports: list[Report], model_bytes: int) -> None:
     console = Console(width=150)
     table = Table(title="each phase, seconds (warm-schema: all its documents together)")
-    for name in ("engine", "phase", "documents", "first chunk (median)", "total", "output tokens"):
+    for name in ("engine", "phase", "documents", "first chunk (median)", "total", "output tokens", "images encoded"):
         table.add_column(name, justify="left" if name in ("engine", "phase") else "right")
     for report in reports:
         for phase in dict.fromkeys(run.phase for run in report.runs):
@@ -177,6 +182,7 @@ def show(reports: list[Report], model_bytes: int) -> None:
                 f"{statistics.median(run.first_chunk for run in runs):.2f}",
                 f"{total(report, phase):.2f}",
                 str(sum(run.output_tokens or 0 for run in runs)),
+                str(sum(run.encoded_images or 0 for run in runs)),
             )
     console.print(table)
     for report in reports:

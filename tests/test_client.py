@@ -71,7 +71,9 @@ class TestRequestFields:
         "image_resolution_dpi": 192,
         "chunking_keys": None,
     }
-    ADDED: ClassVar[dict[str, Any]] = dict.fromkeys(("absent", "modality", "image_min_tokens", "image_max_tokens"))
+    ADDED: ClassVar[dict[str, None]] = dict.fromkeys(
+        ("modality", "image_min_tokens", "image_max_tokens", "pages", "absent")
+    )
 
     @pytest.mark.parametrize("owner", [Extractions, AsyncExtractions])
     @pytest.mark.parametrize("method", ["create", "create_stream"])

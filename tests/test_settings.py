@@ -37,8 +37,9 @@ def good(name: str) -> tuple[str, Any]:
     for kind, text, value in ((SecretStr, "secret", SecretStr("secret")), (..., "one, two", ("one", "two"))):
         if kind in allowed:
             return text, value
-    if allowed == {str}:
-        return "a name", "a name"
+    if allowed in ({str}, {SecretStr}):
+        (kind,) = allowed
+        return "a name", kind("a name")
     other = next(value for value in allowed if value != Settings.model_fields[name].default)
     return str(other), other
 

@@ -76,7 +76,9 @@ def pdf(*pages: str) -> bytes:
 
 
 def extract(client: Retab, document: bytes, schema: dict[str, Any] = SCHEMA, **fields: Any) -> Extraction:
-    extraction = client.extractions.create(document, schema, model=fields.pop("model", "pixtral"), **fields)
+    model = fields.pop("model", "pixtral")
+    # A remembered result would need no engine.
+    extraction = client.extractions.create(document, schema, model=model, bust_cache=True, **fields)
     jsonschema.validate(extraction.output, schema)
     assert extraction.usage is not None
     return extraction

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from local_retab.cli import doctor, extract, models, serve
+from local_retab.cli import batch, doctor, extract, models, serve
 from local_retab.cli.terminal import say
 from local_retab.errors import LocalRetabError
 
@@ -23,8 +23,8 @@ EPILOG = """Example: local-retab models pull qwen2.5-coder-1.5b-instruct
 
 Example: local-retab extract invoice.pdf --schema invoice.json
 
-Exit codes: 0 done, 2 wrong request or usage, 3 document, 4 schema, 5 model, 6 generation, 7 store, 8 server, \
-70 engine, 130 interrupted, 141 reader gone.
+Exit codes: 0 done, 1 batch done with errors, 2 wrong request or usage, 3 document, 4 schema, 5 model, 6 generation, \
+7 store, 8 server, 70 engine, 130 interrupted, 141 reader gone.
 
 Settings are environment variables that begin with LOCAL_RETAB_; local-retab doctor lists them."""
 
@@ -56,6 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(epilog=extract.EPILOG)(extract.extract)
+app.command(epilog=batch.EPILOG)(batch.batch)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.add_typer(models.app, name="models")
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

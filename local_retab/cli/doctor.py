@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,7 @@ from local_retab.cli.machine import Memory, memory
 from local_retab.cli.models import open_store
 from local_retab.cli.output import write_line
 from local_retab.cli.terminal import file_size, printable, say, to_json
-from local_retab.errors import EngineError, LocalRetabError
+from local_retab.errors import EngineError, LocalRetabError, StorageError
 
 if TYPE_CHECKING:
     from local_retab.engine.pace import ImageCost
@@ -61,6 +62,7 @@ class Report:
     physical_cores: int
     memory: Memory
     store: str
+    database: str
     disk_free: int | None
     default_model: str | None
     page_image: ImageCost | None
@@ -107,6 +109,12 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
         page_image = _page_image(settings)
     except LocalRetabError as error:
         errors.append(error)
+    database = "none yet"
+    try:
+        database = _database(settings)
+    except StorageError as error:
+        database = "cannot be used"
+        errors.append(error)
     found = memory()
     report = Report(
         versions=_versions(),
@@ -114,6 +122,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
         physical_cores=physical_cores(),
         memory=found,
         store=str(settings.home / "models"),
+        database=database,
         disk_free=_disk_free(settings.home),
         default_model=default,
         page_image=page_image,
@@ -157,6 +166,23 @@ def _page_image(settings: Settings) -> ImageCost | None:
         service.close()
 
 
+def _database(settings: Settings) -> str:
+    """What the records and files are in. Raises StorageError for a database that is not whole."""
+    from local_retab.storage import Database, database_path
+
+    path = database_path(settings.home)
+    if not path.exists():
+        return "none yet"
+    with closing(Database(path)) as database:
+        faults = database.check()
+    if faults:
+        raise StorageError(
+            f"{path} is damaged ({faults[0]}). Move it away, and copy it back from a backup if there is one.",
+            details={"faults": faults},
+        )
+    return f"{path}, whole"
+
+
 def _versions() -> dict[str, str | None]:
     from local_retab import __version__
 
@@ -192,6 +218,7 @@ def describe(report: Report) -> list[str]:
         ("physical cores", str(report.physical_cores)),
         ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
         ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),
+        ("records", printable(report.database)),
         ("default model", printable(report.default_model or "none installed")),
         ("page image", _cost(report.page_image)),
     ]

@@ -61,6 +61,10 @@ def extract(
     image_tokens: Annotated[
         int | None, typer.Option(help="Most tokens for the image of a page. Default: as the model does.")
     ] = None,
+    bust_cache: Annotated[
+        bool, typer.Option("--bust-cache", help="Ask the model even if the same request was answered before.")
+    ] = False,
+    pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     n_consensus: Annotated[
         int, typer.Option(help="Votes, 1 to 16, that are reconciled to one result with the likelihood of each value.")
@@ -111,6 +115,8 @@ def extract(
         n_consensus,
         "null" if absent_null else None,
         located,
+        pages,
+        bust_cache,
     )
     source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
@@ -153,6 +159,8 @@ class _Request:
     n_consensus: int
     absent: str | None
     sources: dict[str, Any] | None
+    pages: str | None
+    bust_cache: bool
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,6 +51,8 @@ def serve(
         ) from error
     given: dict[str, Any] = {} if api_key is None else {"api_key": api_key}
     service = open_service(Settings.from_environment(**given))
+    # Otherwise a request to end would end the process before the service is closed.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         if model is not None:
             service.preload(model)

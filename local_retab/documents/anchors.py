@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, TypeAlias
 
 
@@ -68,6 +69,7 @@ def anchors_of(anchors: Sequence[Anchor], start: int, end: int) -> Sequence[Anch
     return anchors[first:last]
 
 
+@lru_cache(maxsize=1024)
 def column_letters(index: int) -> str:
     """The letters of a spreadsheet column from its index, which counts from 0: A to Z, AA, AB."""
     letters = ""

@@ -158,6 +158,12 @@ def identify(data: bytes, filename: str, content_type: str | None) -> MediaType:
     )
 
 
+def is_read(filename: str) -> bool:
+    """Whether the extension of a name is one of a type that is read."""
+    media = _by_extension(filename)
+    return media is not None and media.kind is not None
+
+
 def _by_extension(filename: str) -> MediaType | None:
     return _BY_EXTENSION.get(PurePath(filename).suffix[1:].lower())
 

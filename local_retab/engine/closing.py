@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from local_retab.engine.constraint import Constraint
 
 MAX_BYTES = 20_000
-ATTEMPTS = 9
+ATTEMPTS = 8
 
 _OUTSIDE = b'}],n"[{0-ft123456789.:eE+ulsar '
 _LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, string.digits, string.ascii_uppercase))
@@ -149,7 +149,9 @@ class Closer:
         preference = list(text.preference())
         if order is not None:
             out = 1 if text.in_string else 2  # the quotation mark; the brackets
-            preference = [*preference[:out], *order.sample(preference[out:], len(preference) - out)]
+            rest = preference[out:]
+            order.shuffle(rest)
+            preference[out:] = rest
         for byte in preference:
             if byte in self._token_of and constraint.allows(self._token_of[byte]):
                 return bytes([byte])

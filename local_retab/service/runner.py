@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from local_retab.documents import PageSelection
 from local_retab.engine.opening import open_llama
 from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
@@ -97,7 +98,7 @@ class LocalRunner:
         Loads the model. Raises RequestError, DocumentError or ModelError.
         """
         with self._engines.lease(self._store.resolve(parameters.model, self._settings)) as engine:
-            return image_cost(document, parameters, self._settings, engine)
+            return image_cost(selected(document, parameters), parameters, self._settings, engine)
 
     def page_cost(self, model: str) -> ImageCost | None:
         """What the image of one A4 page costs here; None for a model that reads text only. Loads the model."""
@@ -113,7 +114,7 @@ class LocalRunner:
         task = Task(
             request.id,
             request.created_at,
-            request.document,
+            selected(request.document, request.parameters),
             request.parameters,
             plan,
             self._settings,
@@ -150,6 +151,13 @@ class ExtractionRun:
     def close(self) -> None:
         self._stop.set()
         self._chunks.close()
+
+
+def selected(document: Document, parameters: ExtractionParameters) -> Document:
+    """The document, of which only the pages are read that the request asks for. Raises RequestError."""
+    if parameters.pages is None:
+        return document
+    return replace(document, selection=PageSelection.parse(parameters.pages))
 
 
 def open_store(settings: Settings) -> Store:

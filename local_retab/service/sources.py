@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from local_retab.errors import ConflictError, FeatureNotAvailableError
 from local_retab.extraction.anchoring import find_sources
 from local_retab.extraction.reading import read_pages
-from local_retab.wire import DEFAULT_DPI, ExtractionSources, SourcesResponse, now
+from local_retab.service.runner import selected
+from local_retab.wire import ExtractionParameters, ExtractionSources, SourcesResponse, now
 
 if TYPE_CHECKING:
     from local_retab.service.documents import DocumentReader
@@ -71,9 +72,9 @@ class Sources:
         if kept is not None:
             return ExtractionSources.model_validate_json(kept)
         record = self._extractions.record(extraction_id)
-        document = self._documents.of_record(record)[0]
-        dpi = record.request["parameters"].get("image_resolution_dpi", DEFAULT_DPI)
-        pages = read_pages(document, dpi=dpi, settings=self._settings)
+        parameters = ExtractionParameters.model_validate(record.request["parameters"])
+        document = selected(self._documents.of_record(record)[0], parameters)
+        pages = read_pages(document, dpi=parameters.image_resolution_dpi, settings=self._settings)
         found = find_sources(document, pages, record.output, record.body["json_schema"])
         self._storage.cache.put(key, hashlib.sha256(document.data).hexdigest(), found.model_dump_json())
         return found

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 60.0
 QUICK_DEATH_SECONDS = 5.0
 MAX_PAUSE_SECONDS = 5.0
+DESCRIBED = frozenset({"id", "filename", "mime_type", "kind"})
+"""Of a document; its bytes go beside it, and the pages wanted of it are a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ class WorkerRunner:
             "do": "start",
             "id": request.id,
             "created_at": request.created_at.isoformat(),
-            "document": {part.name: getattr(document, part.name) for part in fields(document) if part.name != "data"},
+            "document": {
+                part.name: getattr(document, part.name) for part in fields(document) if part.name in DESCRIBED
+            },
             "parameters": request.parameters.model_dump(mode="json"),
         }
         run = self._submit(message, document.data)

@@ -16,11 +16,12 @@ import httpx
 
 from local_retab.server.access import Access
 from local_retab.server.app import create_app
-from local_retab.service import ExtractionService
 from local_retab.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message
+
+    from local_retab.service import ExtractionService
 
 Result = TypeVar("Result")
 
@@ -35,7 +36,11 @@ class SdkTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def __init__(self, settings: Settings | None = None, *, service: ExtractionService | None = None) -> None:
         self._owned = service is None
-        self._service = service or ExtractionService(settings or Settings.from_environment())
+        if service is None:
+            from local_retab.service import ExtractionService
+
+            service = ExtractionService(settings or Settings.from_environment())
+        self._service = service
         access = Access(key=None, hosts=None, max_body_bytes=self._service.settings.max_body_bytes)
         self._app = create_app(self._service, access)
         self._loop = asyncio.new_event_loop()

@@ -53,6 +53,7 @@ def test_the_commands() -> None:
     assert {" ".join(path) for path in ALL} == {
         "",
         "extract",
+        "batch",
         "doctor",
         "serve",
         "models",

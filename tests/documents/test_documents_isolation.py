@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -195,15 +196,9 @@ class Impostor:
         return ours
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, suppress(frames.ClosedError):
             frames.receive(connection, most=1 << 31)
-            while True:
-                try:
-                    answer = self._answer(frames.receive(connection, most=1 << 31)[0])
-                except frames.ClosedError:
-                    return
-                if answer is None:
-                    return
+            while (answer := self._answer(frames.receive(connection, most=1 << 31)[0])) is not None:
                 frames.send(connection, *answer)
 
     def join(self) -> None:
@@ -225,7 +220,18 @@ def impostor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def page_message(**changes: object) -> dict[str, object]:
-    return {"page": {"number": 1, "width": 1, "height": 1, "words": [], "text": "x", "anchors": [], **changes}}
+    return {
+        "page": {
+            "number": 1,
+            "width": 1,
+            "height": 1,
+            "words": [],
+            "text": "x",
+            "pictures": [],
+            "anchors": [],
+            **changes,
+        }
+    }
 
 
 def test_a_worker_that_dies_is_a_typed_error(

@@ -17,6 +17,7 @@ from local_retab.engine.engine import Engine
 from local_retab.server import serving
 from local_retab.service import ExtractionService
 from local_retab.settings import Settings
+from local_retab.weights import InstalledModel
 
 VALUE = {"number": "INV-1é\u2028", "total": 12.5}
 SCHEMA: dict[str, Any] = {
@@ -42,7 +43,7 @@ def script(prompt: str) -> str:
     return json.dumps(VALUE, ensure_ascii=False)
 
 
-def open_engine(_path: Path) -> Engine:
+def open_engine(_model: InstalledModel) -> Engine:
     """An engine without a model; importable by name, for worker processes."""
     backend = ScriptedBackend(script, context_tokens=65536, batch_tokens=512, sequences=16)
     return Engine(backend, max_sequences=8, prefill_chunk=512)

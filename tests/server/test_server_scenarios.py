@@ -202,3 +202,29 @@ def test_a_generated_schema_can_be_used(scenario: Scenario) -> None:
     assert list(made.json_schema["properties"]) == ["total", "lines"]
     call = scenario.client.extractions.create
     assert set(call(document=scenario.document(), json_schema=made.json_schema).output) == {"total", "lines"}
+
+
+def test_sources(scenario: Scenario) -> None:
+    made = scenario.create()
+    sources = scenario.client.extractions.sources
+    found = sources.get(made.id)
+    assert (found.extraction_id, text_of(found.document_type), found.extraction) == (made.id, "txt", VALUE)
+    assert set(found.sources["total"]) == {"value", "source"}
+    assert found.job is None
+    job = sources.create(made.id).job
+    job = job if isinstance(job, dict) else job.model_dump(mode="json")
+    assert (job["status"], job["mode"]) == ("completed", "located")
+    again = sources.create(made.id, job_id=job["id"])
+    assert again.sources == found.sources
+    assert scenario.refused(lambda: sources.get(made.id, job_id="job_stale")) == 409
+    assert scenario.refused(lambda: sources.get("extr_none")) == 404
+
+
+def test_consensus(scenario: Scenario) -> None:
+    votes = [{"total": 1, "name": "a"}, {"total": 1, "name": "b"}, {"total": 2, "name": "b"}]
+    found = scenario.client.consensus.create(inputs=votes, include_alignment=True)
+    assert found.consensus == {"total": 1, "name": "b"}
+    assert set(found.likelihoods) == {"total", "name"}
+    assert all(0 < value < 1 for value in found.likelihoods.values())
+    one = scenario.client.consensus.create(inputs=votes[:1])
+    assert (one.consensus, set(one.likelihoods.values())) == (votes[0], {1.0})

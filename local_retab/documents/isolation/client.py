@@ -119,13 +119,14 @@ start = _server.start
 stop = _server.stop
 
 
-class _Worker:
-    """The worker that reads one document; closing it ends the process."""
+class Worker:
+    """The worker that reads one document; closing it ends the process. ``peak_bytes`` is the most memory it had."""
 
     def __init__(self, document: Document, dpi: int, settings: Settings) -> None:
         self._document, self._settings = document, settings
         self._limit = _BYTES_PER_CHARACTER * settings.max_text_chars + 3 * settings.max_page_pixels
         self._lock = threading.Lock()
+        self.peak_bytes = 0
         self._connection = _server.connect(office=document.kind == "office")
         self._connection.settimeout(2 * settings.max_document_seconds + _PATIENCE)
         try:
@@ -145,6 +146,7 @@ class _Worker:
             try:
                 frames.send(self._connection, {"op": op, **arguments})
                 header, payload = frames.receive(self._connection, most=self._limit)
+                self.peak_bytes = int(header.get("peak_bytes", 0))
                 if "error" in header:
                     raise decode_error(header)
             except (frames.ClosedError, TimeoutError) as error:
@@ -186,7 +188,7 @@ class _Worker:
 
 def pages(document: Document, *, dpi: int, settings: Settings) -> Generator[Page, None, None]:
     """As ``readers.pages``, through a worker that lives as long as the iteration."""
-    with closing(_Worker(document, dpi, settings)) as worker:
+    with closing(Worker(document, dpi, settings)) as worker:
         while True:
             header, _ = worker.ask("next")
             try:
@@ -201,22 +203,22 @@ def pages(document: Document, *, dpi: int, settings: Settings) -> Generator[Page
 
 def page_count(document: Document, settings: Settings) -> int:
     """As ``readers.page_count``, through a worker."""
-    with _Worker(document, 0, settings) as worker:
+    with Worker(document, 0, settings) as worker:
         count = worker.ask("count")[0].get("count")
         if type(count) is not int:
             raise worker.broken()
         return count
 
 
-def _draw(worker: _Worker, document: Document, number: int, dpi: int, settings: Settings) -> Image:
+def _draw(worker: Worker, document: Document, number: int, dpi: int, settings: Settings) -> Image:
     """The pixels of a page, from the worker that read it while it lives, else from a new one."""
     if not worker.open:
-        with _Worker(document, dpi, settings) as fresh:
+        with Worker(document, dpi, settings) as fresh:
             return _drawn(fresh, number, settings)
     return _drawn(worker, number, settings)
 
 
-def _drawn(worker: _Worker, number: int, settings: Settings) -> Image:
+def _drawn(worker: Worker, number: int, settings: Settings) -> Image:
     from PIL import Image
 
     header, pixels = worker.ask("draw", number=number)

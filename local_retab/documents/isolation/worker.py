@@ -45,7 +45,7 @@ def serve(connection: socket.socket) -> None:
         signal.setitimer(signal.ITIMER_REAL, left)
         header, payload = session.answer(request)
         left = max(signal.setitimer(signal.ITIMER_REAL, 0.0)[0], 0.01)
-        frames.send(connection, header, payload)
+        frames.send(connection, {**header, "peak_bytes": _peak_bytes()}, payload)
 
 
 def _confine(settings: Settings) -> None:
@@ -58,6 +58,11 @@ def _confine(settings: Settings) -> None:
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (settings.max_parser_bytes, settings.max_parser_bytes))
     sys.addaudithook(_refuse)
+
+
+def _peak_bytes() -> int:
+    """The most resident memory so far; ru_maxrss is in KiB on Linux and in bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
 
 def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
