@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from evaluation_nano import nano
 from evaluation_report import Report
 from evaluation_run import Options, evaluate
 from evaluation_sets import SETS, load_items
@@ -119,6 +120,9 @@ def run(
             report.save(out)
         if as_json:
             print(json.dumps(report.summary()))
+
+
+app.command("nano")(nano)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,16 @@ class PypiSource(_Record):
         return f"pypi {self.distribution}=={self.version}, {self.parts} wheels"
 
 
+class BundledSource(_Record):
+    """Files that ship with this package, in ``folder`` beside the catalogue. Nothing is downloaded."""
+
+    kind: Literal["bundled"]
+    folder: str = Field(pattern=rf"^{NAME_PATTERN}$")
+
+    def describe(self) -> str:
+        return f"bundled {self.folder}"
+
+
 class ModelEntry(_Record):
     """One model. ``context_tokens`` is what it was trained for; None, like a licence of None: not known here.
 
@@ -82,7 +92,7 @@ class ModelEntry(_Record):
     image_min_tokens: int | None = Field(default=None, gt=0)
     image_max_tokens: int | None = Field(default=None, gt=0)
     files: tuple[ModelFile, ...]
-    source: HuggingFaceSource | PypiSource = Field(discriminator="kind")
+    source: HuggingFaceSource | PypiSource | BundledSource = Field(discriminator="kind")
     note: str = ""
 
     @model_validator(mode="after")
@@ -105,6 +115,12 @@ class ModelEntry(_Record):
         return next((file for file in self.files if file.role == role), None)
 
 
+def data_folder() -> Path:
+    """Where the catalogue and the bundled models are: in the installed package, or in the repository."""
+    installed = Path(__file__).parent
+    return installed if (installed / "catalogue.toml").exists() else Path(__file__).parents[2] / "models"
+
+
 class Catalogue(_Record):
     """The known models, the best of each tier first. One of them is the starter."""
 
@@ -122,8 +138,7 @@ class Catalogue(_Record):
     @classmethod
     def load(cls) -> Catalogue:
         """The catalogue of this package. Raises ModelError when it is missing or wrong: a broken installation."""
-        installed = Path(__file__).with_name("catalogue.toml")
-        path = installed if installed.exists() else Path(__file__).parents[2] / "models" / "catalogue.toml"
+        path = data_folder() / "catalogue.toml"
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:

