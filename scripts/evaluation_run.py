@@ -83,6 +83,7 @@ def _run(client: Retab, item: Item, options: Options) -> Result:
             n_consensus=options.n,
             absent=options.absent,
             sources={"mode": "located"},
+            bust_cache=True,
         )
     except LocalRetabError as error:
         problem = f"{error.code}: {error.message}"

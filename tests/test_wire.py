@@ -49,11 +49,11 @@ class TestRequests:
             "chunking_keys": None,
             "deep_extraction": None,
             "sources": None,
+            "pages": None,
+            "absent": None,
             "modality": None,
             "image_min_tokens": None,
             "image_max_tokens": None,
-            "pages": None,
-            "absent": None,
         }
 
     @pytest.mark.parametrize("name", sorted(ExtractionParameters.model_fields.keys() - {"json_schema"}))

@@ -169,8 +169,17 @@ def test_a_wish_to_stop_reaches_every_vote(settings: Settings) -> None:
     stop = Stop()
     parameters = ExtractionParameters(json_schema=SCHEMA, n_consensus=4)
     task = Task("extr_1", now(), document, parameters, plan_schema(SCHEMA, settings=settings), settings, stop)
-    backend.before_decode = lambda batch: stop.set() if len({entry.sequence for entry in batch}) == 4 else None
     with Engine(backend, max_sequences=8, prefill_chunk=64) as engine:
+        submitted: list[object] = []
+        submit = engine.submit
+
+        def stop_at_the_last(*arguments: Any) -> Any:
+            submitted.append(arguments)
+            if len(submitted) == 4:
+                stop.set()
+            return submit(*arguments)
+
+        engine.submit = stop_at_the_last  # type: ignore[method-assign]
         with pytest.raises(GenerationCancelledError):
             list(extract(task, engine))
         assert not [slot for slot in engine._scheduler._pool._slots if slot.busy]
