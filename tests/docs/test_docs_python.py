@@ -26,14 +26,17 @@ PROGRAMS = [
 
 
 class Scripted(local_retab.service.ExtractionService):
-    """The service with an engine that answers every document with VALUE."""
+    """The service with an engine that answers every document with what of VALUE the prompt asks for."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, open_engine=lambda _path: open_scripted())
 
 
 def open_scripted() -> Engine:
-    return Engine(ScriptedBackend(lambda _prompt: json.dumps(VALUE)), max_sequences=1, prefill_chunk=64)
+    def script(prompt: str) -> str:
+        return json.dumps({name: value for name, value in VALUE.items() if f'"{name}"' in prompt})
+
+    return Engine(ScriptedBackend(script), max_sequences=1, prefill_chunk=64)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
