@@ -51,8 +51,8 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, refuse(name))
     # A pair of connected local sockets, over which documents go to the process that parses them, reaches nobody else.
-    monkeypatch.setattr(socket.socket, "connect", refuse("connect"))
-    monkeypatch.setattr(socket.socket, "bind", refuse("bind"))
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse(name))
     return attempts
 
 

@@ -13,6 +13,7 @@ from scripted_service import DOCUMENT, SCHEMA, ScriptedService
 
 from local_retab.documents import load
 from local_retab.engine import hardware, llama
+from local_retab.engine.vision import VisionLimits
 from local_retab.errors import FeatureNotAvailableError, ModelLoadError, ModelNotFoundError, UnsupportedSchemaError
 from local_retab.service import ExtractionService, identifiers
 from local_retab.service.identifiers import base32, new_id
@@ -128,6 +129,9 @@ class TestEngines:
             "sequences": 8,
             "threads": 6,
             "gpu_layers": 0,
+            "projector": None,
+            "vision": VisionLimits(None, None, 512 * 2**20),
+            "stop": (),
         }
 
     def test_on_a_gpu_every_layer_goes_there(self, opened: Callable[..., dict[str, Any]]) -> None:
@@ -136,7 +140,15 @@ class TestEngines:
 
     def test_settings_win(self, opened: Callable[..., dict[str, Any]]) -> None:
         options = opened(
-            gpu=True, gpu_layers=0, threads=2, context_tokens=512, max_sequences=1, prefill_chunk_tokens=32
+            gpu=True,
+            gpu_layers=0,
+            threads=2,
+            context_tokens=512,
+            max_sequences=1,
+            prefill_chunk_tokens=32,
+            image_min_tokens=16,
+            image_max_tokens=64,
+            image_cache_bytes=0,
         )
         assert options == {
             "context_tokens": 512,
@@ -144,6 +156,9 @@ class TestEngines:
             "sequences": 2,
             "threads": 2,
             "gpu_layers": 0,
+            "projector": None,
+            "vision": VisionLimits(16, 64, 0),
+            "stop": (),
         }
 
     def test_a_file_that_is_no_model(self, tmp_path: Path) -> None:

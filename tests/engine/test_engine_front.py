@@ -17,7 +17,7 @@ from scripted_backend import ANSWER, CONTROL, CONTROL_TEXT, ScriptedBackend
 from local_retab.engine import engine as engine_module
 from local_retab.engine.constraint import Constraint
 from local_retab.engine.engine import MIN_ANSWER_TOKENS, Engine
-from local_retab.engine.sequence import Finish, Generation, Limits, PromptPart
+from local_retab.engine.sequence import Finish, Generation, Limits, PromptPart, TokenizedPrompt
 from local_retab.errors import (
     ContextLengthError,
     EngineError,
@@ -105,7 +105,7 @@ def test_no_thread_before_there_is_work(backend: ScriptedBackend) -> None:
 
 def test_control_tokens_are_parsed_from_trusted_parts_alone(engine: Engine) -> None:
     parts = [PromptPart(CONTROL_TEXT, trusted=True), PromptPart(CONTROL_TEXT, trusted=False)]
-    assert engine.tokenize(parts) == [CONTROL, *CONTROL_TEXT.encode()]
+    assert engine.tokenize(parts) == TokenizedPrompt([CONTROL, *CONTROL_TEXT.encode()])
 
 
 def test_cancelling_ends_the_generation(engine: Engine, backend: ScriptedBackend) -> None:
