@@ -105,7 +105,7 @@ def bench_peer(model: str, schema: dict[str, Any], documents: list[Path]) -> Rep
     from local_retab import Settings
     from local_retab.documents import load
     from local_retab.engine.hardware import physical_cores
-    from local_retab.extraction.prompt import TASK, join_pages
+    from local_retab.extraction.prompt import STYLE, join_pages
     from local_retab.extraction.reading import read_pages
     from local_retab.service import ExtractionService
 
@@ -123,7 +123,7 @@ def bench_peer(model: str, schema: dict[str, Any], documents: list[Path]) -> Rep
         str(path), n_ctx=settings.context_tokens, n_threads=threads, n_threads_batch=threads, verbose=False
     )
     report = Report(ENGINES[1], time.perf_counter() - started)
-    system = f"{TASK}\n\nThe JSON schema:\n{json.dumps(schema)}"
+    system = f"{STYLE.task}\n\nThe JSON schema:\n{json.dumps(schema)}"
     for phase, document in phases(documents):
         messages = [
             {"role": "system", "content": system},

@@ -18,15 +18,15 @@ from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.citing import Lines
 from local_retab.extraction.consensus import reconcile
-from local_retab.extraction.declared import Declared
 from local_retab.extraction.likelihood import TokenLikelihoods
+from local_retab.extraction.notices import absence_notices, budget_notices, forbidden_nulls, string_notices
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
 from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
 from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
+from local_retab.extraction.usage import used
 from local_retab.schema import plan_schema
-from local_retab.schema.dialect import escape
-from local_retab.wire import Consensus, Extraction, ExtractionChunk, ExtractionNotice, Usage
+from local_retab.wire import Consensus, Extraction, ExtractionChunk
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -151,7 +151,7 @@ class _Answer:
         self._task = task
         self.plan = task.plan
         self._lines = lines
-        self._written = b""
+        self._written = bytearray()
         self._pages = pages
         self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
         self._value: JsonValue = None
@@ -230,7 +230,7 @@ class _Answer:
         changed = False
         self._cut_at = None
         self._likelihoods = TokenLikelihoods()
-        self._written = b""
+        self._written = bytearray()
         for event in generation:
             if event.synthesised and self._cut_at is None:
                 self._cut_at = machine.path()
@@ -279,9 +279,13 @@ class _Answer:
             likelihoods=self._likelihoods.tree(self._value)
             if parameters.n_consensus == 1
             else self._consensus.likelihoods,
-            usage=self._usage(),
-            notices=self._notices(),
-            absent=_forbidden_nulls(self._value, Declared.root(schema), "") if schema is not self.plan.held else [],
+            usage=used(self._statistics),
+            notices=[
+                *budget_notices(self._cut_at, self._task.settings),
+                *absence_notices(self._unprinted),
+                *string_notices(self._value, self._task.settings),
+            ],
+            absent=forbidden_nulls(self._value, schema) if schema is not self.plan.held else [],
             sources=self._sources() if parameters.sources else None,
         )
 
@@ -303,83 +307,3 @@ class _Answer:
             created_at=task.created_at,
             status="in_progress",
         )
-
-    def _usage(self) -> Usage:
-        """What all attempts took together."""
-        attempts = self._statistics
-        return Usage(
-            prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
-            cached_prompt_tokens=sum(attempt.reused_tokens for attempt in attempts),
-            image_tokens=sum(attempt.image_tokens for attempt in attempts),
-            encoded_images=sum(attempt.encoded_images for attempt in attempts),
-            encode_seconds=sum(attempt.encode_seconds for attempt in attempts),
-            output_tokens=sum(attempt.output_tokens for attempt in attempts),
-            forced_output_tokens=sum(attempt.forced_tokens for attempt in attempts),
-            decode_calls=sum(attempt.decode_calls for attempt in attempts),
-            queue_seconds=sum(attempt.queue_seconds for attempt in attempts),
-            prefill_seconds=sum(attempt.prefill_seconds for attempt in attempts),
-            decode_seconds=sum(attempt.decode_seconds for attempt in attempts),
-            grammar_seconds=sum(attempt.grammar_seconds for attempt in attempts),
-        )
-
-    def _notices(self) -> list[ExtractionNotice]:
-        notices = []
-        if self._cut_at is not None:
-            limit = self._task.settings.max_output_tokens
-            notices.append(
-                ExtractionNotice(
-                    code="OUTPUT_BUDGET_EXHAUSTED",
-                    path=self._cut_at,
-                    message=f"The answer reached its limit ({limit} tokens, or the context). Values from "
-                    f"{self._cut_at or 'the start'} on were closed without the model. "
-                    f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS or LOCAL_RETAB_CONTEXT_TOKENS higher.",
-                )
-            )
-        notices += [
-            ExtractionNotice(
-                code="NOT_STATED",
-                path=path,
-                message="The model's answer was a word for null, or a number that is not printed in the document. "
-                "The field may be null, and is.",
-            )
-            for path in self._unprinted
-        ]
-        limit = self._task.settings.max_string_chars
-        notices += [
-            ExtractionNotice(
-                code="STRING_LIMIT_REACHED",
-                path=path,
-                message=f"The string was cut at {limit} characters. Set LOCAL_RETAB_MAX_STRING_CHARS higher, "
-                f"or give the field a maxLength.",
-            )
-            for path, text in _strings(self._value, "")
-            if len(text) == limit
-        ]
-        return notices
-
-
-def _forbidden_nulls(value: JsonValue, declared: Declared, path: str) -> list[str]:
-    """The pointers of nulls where the caller's schema has other types."""
-    if value is None:
-        return [path] if declared.forbids_null else []
-    if isinstance(value, dict):
-        children: list[tuple[str | int, JsonValue]] = list(value.items())
-    else:
-        children = list(enumerate(value)) if isinstance(value, list) else []
-    return [
-        pointer
-        for key, item in children
-        for pointer in _forbidden_nulls(item, declared.child(key), f"{path}/{escape(str(key))}")
-    ]
-
-
-def _strings(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
-    """Every string of a value with its JSON pointer."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _strings(item, f"{path}/{index}")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _strings(item, f"{path}/{escape(key)}")
