@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -83,8 +84,8 @@ def test_neither_a_schema_nor_a_document_is_fetched(no_sockets: list[str], tmp_p
 
 
 @pytest.mark.smol
-def test_a_real_model_opens_no_socket(no_sockets: list[str], smol: Path, note: Path) -> None:
-    with Retab(Settings(context_tokens=1024, threads=1)) as client:
+def test_a_real_model_opens_no_socket(no_sockets: list[str], smol: Path, note: Path, tmp_path: Path) -> None:
+    with Retab(Settings(home=tmp_path, context_tokens=1024, threads=1)) as client:
         extraction = client.extractions.create(note, SMALL, model=str(smol))
     assert isinstance(extraction.output, dict)
     assert extraction.output.keys() == {"number", "total"}
@@ -116,7 +117,13 @@ def test_the_program_extracts_in_a_network_namespace_that_has_no_network(
     program = [sys.executable, "-c", "from local_retab.cli import main; main()"]
     arguments = ["extract", str(note), "--schema", str(schema), "--model", str(smol), "--json"]
     done = subprocess.run(
-        [*prefix, *program, *arguments], cwd=ROOT, check=False, capture_output=True, text=True, timeout=240
+        [*prefix, *program, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"LOCAL_RETAB_HOME": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, "")
     extraction = Extraction.model_validate_json(done.stdout)

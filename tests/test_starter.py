@@ -32,8 +32,10 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def client(starter: Path) -> Iterator[Retab]:
-    settings = Settings.from_environment(model_small=str(starter), context_tokens=4096)
+def client(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retab]:
+    # A home of its own: what an earlier run left in the cache of results must not answer.
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings.from_environment(home=home, model_small=str(starter), context_tokens=4096)
     with Retab(settings) as made:
         yield made
 
@@ -69,7 +71,9 @@ def test_the_sample_invoice(client: Retab, invoice: Path) -> None:
 
 def test_the_same_document_again_reuses_its_prefix(client: Retab, invoice: Path) -> None:
     schema = {"type": "object", "properties": HEADER, "required": list(HEADER), "additionalProperties": False}
-    first, again = (check(list(client.extractions.create_stream(invoice, schema)), schema) for _ in range(2))
+    first, again = (
+        check(list(client.extractions.create_stream(invoice, schema, bust_cache=True)), schema) for _ in range(2)
+    )
     assert first.output == again.output == EXPECTED
     assert again.usage is not None
     assert again.usage.cached_prompt_tokens == again.usage.prompt_tokens - 1
