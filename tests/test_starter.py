@@ -50,6 +50,7 @@ def invoice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(chunks: list[ExtractionChunk], schema: dict[str, Any]) -> Extraction:
     """The end of a stream whose chunks grow into a value under the schema."""
     shown: Any = MISSING
+    assert len(chunks) > 5  # it is shown while it is written
     for chunk in chunks:
         assert extends(chunk.output, shown)
         shown = chunk.output

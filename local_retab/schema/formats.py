@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local_retab.schema.ecma import is_ecma
 from local_retab.schema.patterns import searcher
@@ -22,7 +22,19 @@ HELD = frozenset(
     {"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid"}
 )  # that llguidance knows
 WHOLE = frozenset({"date", "date-time", "duration", "ipv4", "time", "uuid"})  # and of which it knows every value
-CALENDAR = frozenset({"date", "date-time"})  # held but for the calendar
+CALENDAR = frozenset({"date", "date-time"})  # that llguidance holds but for the calendar
+
+_LEAP = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})"
+_DAY = (
+    "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_EXACT_DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP}-02-29)"
+_CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_EXACT_TIME = rf"(?:{_CLOCK}:[0-5][0-9](?:\.[0-9]+)?(?:[Zz]|[+-]{_CLOCK})|23:59:60(?:\.[0-9]+)?[Zz])"
+_EXACT = {"date": f"^{_EXACT_DATE}$", "date-time": f"^{_EXACT_DATE}[Tt]{_EXACT_TIME}$"}
+_LIMITS = frozenset({"pattern", "minLength", "maxLength"})
 
 _TIME = re.compile(
     r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.\d+)?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII | re.IGNORECASE
@@ -63,6 +75,18 @@ def _resource(more: str, *, relative: bool) -> Callable[[str], bool]:
         return found is not None and (found["address"] is None or bool(IPv6Address(found["address"])))
 
     return check
+
+
+def exact_pattern(node: Mapping[str, Any], *, wide: bool) -> str | None:
+    """A regular expression of the dates and times that exist, for a node whose only textual limit is such a format.
+
+    None for other nodes. That of ``date-time`` lets leap seconds be written in UTC alone: no pattern for it where a
+    ``wide`` plan must leave out no value.
+    """
+    name = node.get("format")
+    if not isinstance(name, str) or name not in _EXACT or node.keys() & _LIMITS or (wide and name != "date"):
+        return None
+    return _EXACT[name]
 
 
 def _date(text: str) -> bool:

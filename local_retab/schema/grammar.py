@@ -7,23 +7,48 @@ from functools import lru_cache
 from typing import Any
 
 from local_retab.errors import UnsupportedSchemaError
+from local_retab.schema.formats import exact_pattern
 from local_retab.schema.nesting import levels
 
 MAX_LEVELS = 600  # llguidance overflows a stack of 8 MB at somewhat more than 1200
+
+_NAMED = frozenset({"properties", "patternProperties", "$defs"})
+_LISTED = frozenset({"anyOf", "prefixItems"})
+_SINGLE = frozenset({"items", "additionalProperties"})
 
 # Fixed separators: keys and punctuation are then forced tokens, which are decoded without the model.
 _OPTIONS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
-def compile_grammar(inference: dict[str, Any]) -> str:
-    """The grammar of an inference schema. Raises UnsupportedSchemaError with llguidance's reason."""
+def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
+    """The grammar of an inference schema, dates held to the calendar where ``exact_pattern`` has a pattern for them.
+
+    Raises UnsupportedSchemaError with llguidance's reason.
+    """
     deep = levels(inference)
     if deep > MAX_LEVELS:
         raise _unsupported(f"it nests {deep} levels deep through its definitions, and the limit is {MAX_LEVELS}")
-    grammar, reason = _compile(json.dumps(inference))
+    grammar, reason = _compile(json.dumps(_with_calendar(inference, wide)))
     if reason is not None:
         raise _unsupported(reason)
     return grammar
+
+
+def _with_calendar(schema: Any, wide: bool) -> Any:
+    """``schema`` with the pattern of existing dates in the place of a format."""
+    if not isinstance(schema, dict):
+        return schema
+    made = dict(schema)
+    if (pattern := exact_pattern(schema, wide=wide)) is not None:
+        del made["format"]
+        made["pattern"] = pattern
+    for key in _NAMED & made.keys():
+        made[key] = {name: _with_calendar(child, wide) for name, child in made[key].items()}
+    for key in _LISTED & made.keys():
+        made[key] = [_with_calendar(child, wide) for child in made[key]]
+    for key in _SINGLE & made.keys():
+        made[key] = _with_calendar(made[key], wide)
+    return made
 
 
 def _unsupported(reason: str) -> UnsupportedSchemaError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import escape
-from local_retab.schema.formats import CALENDAR, CHECKED, HELD, WHOLE
+from local_retab.schema.formats import CHECKED, HELD, WHOLE
 from local_retab.schema.patterns import searcher
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -139,8 +139,6 @@ def _limits(reader: Conjunctions, merged: Merged, pointer: str, schema: dict[str
         if key not in schema:
             continue
         value = schema[key]
-        if key == "format" and value in CALENDAR:
-            reader.defer(pointer, key, "the grammar does not know which years have a 29 February")
         if key == "format" and value not in (WHOLE if reader.wide else HELD):
             if value in CHECKED:
                 reader.defer(pointer, key, "the grammar does not know the format")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.ecma import translate
+from local_retab.schema.formats import CALENDAR, exact_pattern
 from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import TYPES, Merged
@@ -105,6 +106,9 @@ class Nodes:
         if "pattern" in textual and (self._reader.wide or _refused({"type": "string", "pattern": textual["pattern"]})):
             textual["pattern"] = translate(textual["pattern"])
         textual = self._held(merged, "string", textual)
+        if textual.get("format") in CALENDAR and exact_pattern(textual, wide=self._reader.wide) is None:
+            reason = "the grammar does not know which years have a 29 February"
+            self._reader.defer(merged.stands["format"], "format", reason)
         if numbers:
             numeric = self._held(merged, numbers[0], numeric)
         unbounded = not textual.keys() & {"maxLength", "pattern", "format"}

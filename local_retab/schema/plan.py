@@ -81,7 +81,7 @@ def _plan(
     reader = Conjunctions(references, dialect, wide=wide)
     builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
     inference, shape = builder.build()
-    grammar = compile_grammar(inference)
+    grammar = compile_grammar(inference, wide=wide)
     settle(reader)
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(

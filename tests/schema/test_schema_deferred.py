@@ -35,7 +35,7 @@ def deferred(schema: Any) -> list[tuple[str, str]]:
         ({"type": "array", "contains": {"type": "integer"}}, ("", "contains")),
         (of(a={"type": "string", "pattern": "^(?!x)"}), ("/properties/a", "pattern")),
         (of(a={"type": "string", "format": "idn-email"}), ("/properties/a", "format")),
-        (of(a={"type": "string", "format": "date"}), ("/properties/a", "format")),
+        (of(a={"type": "string", "format": "date", "maxLength": 10}), ("/properties/a", "format")),
         (of(a={"oneOf": [{"type": "number"}, {"type": "integer"}]}), ("/properties/a", "oneOf")),
         ({"properties": {"a": {}, "b": {}}, "minProperties": 1}, ("", "minProperties")),
         ({"properties": {"a": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, ("", "anyOf")),
