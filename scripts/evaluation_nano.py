@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from local_retab import OutputValidationError, Retab, Settings
+from local_retab import Retab, Settings
+from local_retab.errors import OutputValidationError
 
 
 def nano(
