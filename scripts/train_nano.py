@@ -31,7 +31,7 @@ from nano.raster import STRIPS
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
-PASSED = 0.9  # share of right tokens at which the curriculum goes on to the next level
+PASSED = 0.85  # share of right tokens at which the curriculum goes on to the next level
 SAVE_EVERY = 50
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)

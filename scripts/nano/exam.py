@@ -62,8 +62,9 @@ def draw_exam(folder: Path, *, seed: int, pages: int) -> list[ExamPage]:
 def mark(gold: dict[str, Any], output: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Each field of an answer and whether it is exactly right. The cells of items are fields of their own; rows that
     are missing or too many are wrong cells."""
+    missing = object()
     for key, value in gold.items():
-        found = output.get(key)
+        found = output.get(key, missing)
         if not isinstance(value, list):
             yield kind_of(value), found == value
             continue

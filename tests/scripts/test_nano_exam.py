@@ -48,3 +48,7 @@ def test_marks_are_shares_by_group_and_kind() -> None:
     marks.add(page, {"name": "Ann", "total": 2.0})
     assert marks.share("seen_fonts") == marks.share("receipts") == 0.5
     assert (marks.share("text"), marks.share("number"), marks.share("unseen_fonts")) == (1.0, 0.0, 0.0)
+
+
+def test_an_answer_that_was_refused_is_wrong_in_every_field() -> None:
+    assert not any(right for _, right in mark(GOLD, {}))

@@ -10,7 +10,8 @@ import pytest
 from sample_models import entry, gguf, sha256
 
 from local_retab.errors import ModelIntegrityError, ModelPullError
-from local_retab.weights import Store, bundled
+from local_retab.weights import Catalogue, ModelEntry, Store, bundled
+from local_retab.weights.catalogue import BundledSource, data_folder
 
 WEIGHTS, PROJECTOR = gguf(b"weights"), gguf(b"projector")
 
@@ -55,3 +56,13 @@ def test_a_shipped_file_that_is_missing_is_a_broken_installation(
     (shipped / "tiny.gguf").unlink()
     with pytest.raises(ModelPullError, match="Reinstall local-retab"):
         make_store(pair()).pull("tiny")
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in Catalogue.load().models if isinstance(model.source, BundledSource)], ids=str
+)
+def test_a_model_that_ships_is_in_the_repository_as_the_catalogue_has_it(model: ModelEntry) -> None:
+    assert isinstance(model.source, BundledSource)
+    for file in model.files:
+        data = (data_folder() / model.source.folder / file.filename).read_bytes()
+        assert (len(data), sha256(data)) == (file.size, file.sha256)
