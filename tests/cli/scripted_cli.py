@@ -116,6 +116,8 @@ def interrupted_loading() -> Callable[[Settings], ExtractionService]:
 SCENARIOS = {"interrupted_loading": interrupted_loading, "answers": scripted_service, "interrupted": interrupted}
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background may ignore interrupts, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     scenario = sys.argv.pop(1)
 

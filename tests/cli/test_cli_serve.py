@@ -17,7 +17,13 @@ from scripted_cli import Result
 
 from local_retab.storage import Database, database_path
 
-PROGRAM = "from local_retab.cli import main; main()"
+# Whoever runs the tests in the background may ignore interrupts, which children inherit.
+PROGRAM = """
+import signal
+from local_retab.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 
 
 def test_it_serves_until_ctrl_c(home: Path) -> None:
