@@ -200,8 +200,9 @@ class Usage(_Response):
     """Hosted credits, of which a local run costs none, and what the run took: counts of tokens, and seconds.
 
     ``cached_prompt_tokens`` were computed by an earlier request; ``forced_output_tokens`` the schema left no choice
-    about. ``image_tokens`` are prompt tokens too; ``encoded_images`` went through the projector, where earlier ones
-    are remembered. The fields beside ``credits`` are an addition to the hosted contract.
+    about. ``draft_tokens`` were guessed ahead, and the model chose the accepted ones of them too (they may have been
+    forced as well). ``image_tokens`` are prompt tokens too; ``encoded_images`` went through the projector, where
+    earlier ones are remembered. The fields beside ``credits`` are an addition to the hosted contract.
     """
 
     credits: float = 0.0
@@ -211,6 +212,8 @@ class Usage(_Response):
     encoded_images: int = 0
     output_tokens: int = 0
     forced_output_tokens: int = 0
+    draft_tokens: int = 0
+    accepted_draft_tokens: int = 0
     decode_calls: int = 0
     queue_seconds: float = 0.0
     encode_seconds: float = 0.0

@@ -51,6 +51,7 @@ class ScriptedBackend:
         batch_tokens: int = 64,
         sequences: int = 4,
         prefix_sharing: bool = True,
+        device: str = "cpu",
         template: str | None = TEMPLATE,
         image_tokens: int = 0,
         image_positions: int | None = None,
@@ -73,7 +74,7 @@ class ScriptedBackend:
             prefix_sharing=prefix_sharing,
             bos="",
             eos="<|end|>",
-            device="cpu",
+            device=device,
             vision=image_tokens > 0,
         )
         self.kv: dict[int, list[int]] = {number: [] for number in range(sequences)}

@@ -54,9 +54,13 @@ class Constraint:
 
     def allows_all(self, tokens: list[int]) -> bool:
         """Whether ``tokens`` may come next, one after another."""
+        return self.count_allowed(tokens) == len(tokens)
+
+    def count_allowed(self, tokens: list[int]) -> int:
+        """How many of ``tokens`` may come next, one after another."""
         allowed: int = self._matcher.validate_tokens(tokens)
         self._check("judging tokens")
-        return allowed == len(tokens)
+        return allowed
 
     def allowed(self, size: int) -> NDArray[np.bool_]:
         """Which tokens may come next, shape (size,)."""

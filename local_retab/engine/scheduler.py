@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
-from local_retab.engine.prefix import PrefixPool
+from local_retab.engine.draft import MAX_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
@@ -26,11 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """A sequence's part of a batch: ``count`` tokens, and the batch row of its logits if it is read."""
+    """A sequence's part of a batch: ``count`` known tokens, then those of its draft.
+
+    ``row`` is the batch row of the logits after the known tokens, if they are read; the draft's follow.
+    """
 
     sequence: Sequence
     count: int
     row: int | None
+    draft: Draft | None = None
+
+    @property
+    def drafted(self) -> list[int]:
+        return self.draft.tokens if self.draft else []
 
 
 class Scheduler:
@@ -39,6 +48,7 @@ class Scheduler:
     def __init__(self, backend: Backend, *, max_sequences: int, prefill_chunk: int) -> None:
         self._backend = backend
         self._pool = PrefixPool(backend)
+        self._drafts = Drafts(backend)
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
         self._waiting: deque[Sequence] = deque()
@@ -64,7 +74,7 @@ class Scheduler:
 
     def _advance_text(self) -> None:
         shares = self._compose()
-        while shares and not self._make_room(sum(share.count for share in shares)):
+        while shares and not self._make_room(sum(share.count + len(share.drafted) for share in shares)):
             shares = self._compose()
         if not shares:
             return
@@ -76,10 +86,13 @@ class Scheduler:
                 self._end(share.sequence, error, keep=False)
             return
         elapsed = time.perf_counter() - started
+        if all(share.sequence.phase is Phase.DECODE for share in shares):
+            tokens = sum(share.count + len(share.drafted) for share in shares)
+            self._drafts.policy.costs.observe(tokens, elapsed)
         for share in shares:
             self._account(share, elapsed)
             if share.row is not None:
-                self._advance(share.sequence, share.row)
+                self._advance(share, share.row)
 
     def fail_all(self, error: LocalRetabError) -> None:
         """End every sequence with ``error``."""
@@ -107,7 +120,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._max_sequences:
             sequence = self._waiting[0]
-            place = self._pool.acquire(sequence.tokens, sequence.images)
+            place = self._pool.acquire(sequence.tokens, sequence.images, stable=sequence.stable)
             if place is None:
                 return
             self._waiting.popleft()
@@ -122,13 +135,22 @@ class Scheduler:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
         shares: list[_Share] = []
         row = 0
+        answering = sum(sequence.phase is Phase.DECODE for sequence in self._running)
+        pending = sum(sequence.pending for sequence in self._running)
+        draft_room = min(MAX_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
             for sequence in self._running:
                 if sequence.phase is phase and row < limit and sequence.pending_text:
                     count = min(sequence.pending_text, limit - row)
                     row += count
                     last = count == sequence.pending
-                    shares.append(_Share(sequence, count, row - 1 if last else None))
+                    draft = None
+                    if last and phase is Phase.DECODE:
+                        room = min(draft_room, limit - row)
+                        draft = self._drafts.make(sequence, sequences=answering, room=room)
+                    shares.append(_Share(sequence, count, row - 1 if last else None, draft))
+                    row += len(shares[-1].drafted)
+                    draft_room -= len(shares[-1].drafted)
         return shares
 
     def _make_room(self, cells: int) -> bool:
@@ -158,9 +180,10 @@ class Scheduler:
             sequence, slot = share.sequence, share.sequence.slot
             assert slot is not None
             start, position = sequence.computed, sequence.position(sequence.computed)
+            known = sequence.tokens[start : start + share.count]
             batch += [
-                BatchToken(token, position + offset, slot, logits=len(batch) + offset == share.row)
-                for offset, token in enumerate(sequence.tokens[start : start + share.count])
+                BatchToken(token, position + offset, slot, logits=share.row is not None and offset >= share.count - 1)
+                for offset, token in enumerate([*known, *share.drafted])
             ]
         self._backend.decode(batch)
         self.decode_calls += 1
@@ -209,7 +232,7 @@ class Scheduler:
         if sequence.computed == span.end:
             sequence.embeddings = None
         if share.row is not None:
-            self._advance(sequence, share.row)
+            self._advance(share, share.row)
 
     def _account(self, share: _Share, elapsed: float) -> None:
         sequence, statistics = share.sequence, share.sequence.statistics
@@ -223,26 +246,58 @@ class Scheduler:
             statistics.decode_seconds += elapsed
             statistics.decode_calls += 1
 
-    def _advance(self, sequence: Sequence, row: int) -> None:
-        """Choose the next token from the logits, and take along the tokens that the grammar forces after it."""
+    def _advance(self, share: _Share, row: int) -> None:
+        """Choose the next tokens: one, and one more for each that the draft had right."""
+        sequence, drafted = share.sequence, share.drafted
         started = time.perf_counter()
-        info = self._backend.info
         sequence.phase = Phase.DECODE
+        accepted, ended = 0, False
         try:
-            choice = choose(self._backend.logits(row), sequence.constraint, sequence.sampling, sequence.random)
-            ended = choice.token in info.end_tokens
-            if not ended:
-                sequence.constraint.consume([choice.token])
-                self._append(sequence, [choice.token], choice.logprob)
-                ended = self._append_forced(sequence)
+            while not ended:
+                start = len(sequence.tokens)
+                ended = self._choose(sequence, row + accepted)
+                chosen = sequence.tokens[start:]
+                accepted += common_prefix(drafted[accepted:], chosen)
+                if sequence.computed + accepted < len(sequence.tokens) or self._spent(sequence):
+                    break
         except LocalRetabError as error:
+            self._settle(share, accepted)
             self._end(sequence, error, keep=True)
             return
+        self._settle(share, accepted)
         sequence.statistics.grammar_seconds += time.perf_counter() - started
         if ended:
             self._end(sequence, Finish.COMPLETE, keep=True)
-        elif sequence.output_length >= sequence.limits.output_tokens or len(sequence.tokens) >= info.context_tokens:
+        elif self._spent(sequence):
             self._close(sequence)
+
+    def _spent(self, sequence: Sequence) -> bool:
+        """Whether the budget or the context is."""
+        spent = sequence.output_length >= sequence.limits.output_tokens
+        return spent or len(sequence.tokens) >= self._backend.info.context_tokens
+
+    def _settle(self, share: _Share, accepted: int) -> None:
+        """Keep the KV of the accepted tokens of a draft, and no more."""
+        if share.draft is None:
+            return
+        sequence, drafted = share.sequence, share.drafted
+        assert sequence.slot is not None
+        self._pool.extend(sequence.slot, drafted[:accepted])
+        sequence.computed += accepted
+        if accepted < len(drafted):
+            self._backend.cut(sequence.slot, sequence.position(sequence.computed))
+        self._drafts.policy.observe(share.draft.kind, len(drafted), accepted)
+        sequence.statistics.drafted_tokens += len(drafted)
+        sequence.statistics.accepted_tokens += accepted
+
+    def _choose(self, sequence: Sequence, row: int) -> bool:
+        """Choose the next token, and take along those that the grammar forces after it. True at the end."""
+        choice = choose(self._backend.logits(row), sequence.constraint, sequence.sampling, sequence.random)
+        if choice.token in self._backend.info.end_tokens:
+            return True
+        sequence.constraint.consume([choice.token])
+        self._append(sequence, [choice.token], choice.logprob)
+        return self._append_forced(sequence)
 
     def _append_forced(self, sequence: Sequence) -> bool:
         """Append the forced tokens; True when the value is complete."""
@@ -255,17 +310,18 @@ class Scheduler:
         return sequence.constraint.finished
 
     def _append(self, sequence: Sequence, tokens: list[int], logprob: float | None = None) -> None:
+        data = b"".join(map(self._backend.token_bytes, tokens))
         sequence.tokens.extend(tokens)
+        sequence.output += data
         sequence.statistics.output_tokens += len(tokens)
-        sequence.events.put(TokenEvent(b"".join(map(self._backend.token_bytes, tokens)), logprob=logprob))
+        sequence.events.put(TokenEvent(data, logprob=logprob))
 
     def _close(self, sequence: Sequence) -> None:
         """The budget is spent: complete the value without the model."""
         if self._closer is None:
             self._closer = Closer(self._backend.grammar_tokenizer())
-        begun = b"".join(map(self._backend.token_bytes, sequence.tokens[sequence.prompt_length :]))
         try:
-            ending = self._closer.close(sequence.constraint, begun)
+            ending = self._closer.close(sequence.constraint, bytes(sequence.output))
         except EngineError as error:
             self._end(sequence, error, keep=True)
             return

@@ -6,6 +6,7 @@ import itertools
 import queue
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from local_retab.engine.backend import Embeddings
     from local_retab.engine.constraint import Constraint
+    from local_retab.engine.draft import Drafter
     from local_retab.engine.sampler import Sampling
 
 
@@ -44,6 +46,19 @@ class TokenizedPrompt:
 
     tokens: list[int]
     images: tuple[ImageSpan, ...] = ()
+    stable: int = 0
+    """How many leading tokens stand before the document, and may be those of other prompts too."""
+
+
+def document_start(prompt: Items[PromptPart | ImagePart]) -> int:
+    """The index of the part where the document begins: the first image, or else the last text that is not trusted."""
+    found = len(prompt)
+    for index, part in enumerate(prompt):
+        if isinstance(part, ImagePart):
+            return index
+        if not part.trusted:
+            found = index
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,10 @@ class Statistics:
     output_tokens: int = 0
     forced_tokens: int = 0
     """Output tokens that the grammar left no choice about."""
+    drafted_tokens: int = 0
+    """Tokens guessed ahead."""
+    accepted_tokens: int = 0
+    """Those of them that the model chose too."""
     decode_calls: int = 0
     """Decode calls that produced output of this generation, prefill not counted."""
     queue_seconds: float = 0.0
@@ -116,6 +135,7 @@ class Sequence:
 
     ``tokens`` is the prompt and what was generated; the first ``computed`` of them are in the KV cache.
     ``images`` are the spans of tokens that are images; ``embeddings`` those of the image that is being decoded.
+    ``drafter`` guesses how the answer goes on.
     """
 
     tokens: list[int]
@@ -124,11 +144,15 @@ class Sequence:
     images: tuple[ImageSpan, ...] = ()
     embeddings: Embeddings | None = None
     sampling: Sampling | None = None
+    drafter: Drafter | None = None
+    stable: int = 0
+    """How many leading tokens other prompts are likely to share."""
     number: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     slot: int | None = None
     computed: int = 0
     prompt_length: int = 0
+    output: bytearray = field(default_factory=bytearray)
     cancelled: bool = False
     submitted: float = field(default_factory=time.monotonic)
     statistics: Statistics = field(default_factory=Statistics)

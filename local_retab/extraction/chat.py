@@ -123,9 +123,8 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
     rest = [message for message in messages if message.role != "system"]
     for index, message in enumerate(rest):
         if message.role == "user":
-            head, *others = message.parts
-            first = (f"{system}\n\n{head}",) if isinstance(head, str) else (f"{system}\n\n", head)
-            rest[index] = replace(message, content=(*first, *others))
+            # A part of its own, as what stands before the document in every prompt of one schema.
+            rest[index] = replace(message, content=(f"{system}\n\n", *message.parts))
             return rest
     return [Message("user", system), *rest]
 

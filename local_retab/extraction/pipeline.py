@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error
+from local_retab.engine.sequence import ImagePart, Limits, PromptPart, Statistics, cancelled_error, document_start
 from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.absence import Absence
 from local_retab.extraction.anchoring import find_sources, to_wire
@@ -18,6 +18,7 @@ from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.chat import render_chat
 from local_retab.extraction.citing import Lines
 from local_retab.extraction.consensus import reconcile
+from local_retab.extraction.copying import Copies
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.notices import absence_notices, budget_notices, forbidden_nulls, string_notices
 from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
@@ -96,8 +97,10 @@ def extract(task: Task, engine: Engine) -> Generator[ExtractionChunk, None, None
     task = replace(task, plan=plan_quotes(task, lines)) if lines else task
     prompt = write_prompt(task, engine, sight, pages)
     answer = _Answer(task, pages, lines)
+    texts = [part.text for part in prompt[document_start(prompt) :] if isinstance(part, PromptPart)]
     while answer.wanted:
-        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.plan.grammar, answer.limits)
+        copies = partial(Copies, texts, answer.plan.reasoning_prefix)
+        submit = partial(_submit, task, engine, answer.corrected(prompt), answer.plan.grammar, answer.limits, copies)
         with submit() as generation, answer.ballots(submit) as ballots:
             yield from answer.stream(generation, ballots)
     yield answer.extraction()
@@ -116,9 +119,10 @@ def _submit(
     prompt: list[PromptPart | ImagePart],
     grammar: str,
     limits: Limits,
+    copies: Callable[[], Copies],
     sampling: Sampling | None = None,
 ) -> Generation:
-    return task.stop.watch(engine.submit(prompt, grammar, limits, sampling))
+    return task.stop.watch(engine.submit(prompt, grammar, limits, sampling, copies()))
 
 
 def _read(task: Task, sight: Sight) -> list[Page]:

@@ -21,6 +21,8 @@ def used(runs: Sequence[Statistics]) -> Usage:
         encode_seconds=sum(run.encode_seconds for run in runs),
         output_tokens=sum(run.output_tokens for run in runs),
         forced_output_tokens=sum(run.forced_tokens for run in runs),
+        draft_tokens=sum(run.drafted_tokens for run in runs),
+        accepted_draft_tokens=sum(run.accepted_tokens for run in runs),
         decode_calls=sum(run.decode_calls for run in runs),
         queue_seconds=sum(run.queue_seconds for run in runs),
         prefill_seconds=sum(run.prefill_seconds for run in runs),

@@ -12,7 +12,8 @@ REASONING_CHARS = 200  # enough for a sentence; small models ramble without an e
 QUOTE_CHARS = 300
 QUOTED_LINES = 4  # of one value; addresses take three or four
 LINE = "document_line"
-EVIDENCE = "the line of the document that states it, or: not stated"
+NOT_STATED = "not stated"
+EVIDENCE = f"the line of the document that states it, or: {NOT_STATED}"
 """What a field's reasoning begins with, told in the template as ``$comment``, which no validator reads."""
 
 
@@ -33,13 +34,18 @@ class HiddenFields:
         names = _property_names(reader)
         self._reader = reader
         self._cited = cited
-        self._reasoning = _free("reasoning___", names)
+        self._reasoning = _free("_", names)  # short: every key costs its tokens
         self._source = _free("source___", names)
 
     @property
     def source_prefix(self) -> str:
         """What the keys of quotes begin with."""
         return self._source
+
+    @property
+    def reasoning_prefix(self) -> str:
+        """What the keys of reasoning begin with."""
+        return self._reasoning
 
     def before(self, name: str, pointers: Conjunction, *, is_leaf: bool = False) -> list[Hidden]:
         """Those that stand before the property ``name``: the quote, then the reasoning about it.

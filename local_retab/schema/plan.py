@@ -34,6 +34,7 @@ class SchemaPlan:
     system_prompt: str | None
     shape: Shape
     source_prefix: str  # the key of a property's quote is this and its name
+    reasoning_prefix: str  # and that of the reasoning about it
     deferred: tuple[Deferred, ...]  # held by validation only
     lines: tuple[str, ...] | None = None  # of the document, which the model quotes
     wide: bool = False  # every value of the caller's schema can be written, not only those its author will have meant
@@ -94,6 +95,7 @@ def _plan(
         system_prompt=prompt if isinstance(prompt, str) and prompt.strip() else None,
         shape=shape,
         source_prefix=builder.hidden.source_prefix,
+        reasoning_prefix=builder.hidden.reasoning_prefix,
         deferred=tuple(reader.deferred.values()),
         wide=wide,
     )

@@ -105,7 +105,7 @@ def test_no_thread_before_there_is_work(backend: ScriptedBackend) -> None:
 
 def test_control_tokens_are_parsed_from_trusted_parts_alone(engine: Engine) -> None:
     parts = [PromptPart(CONTROL_TEXT, trusted=True), PromptPart(CONTROL_TEXT, trusted=False)]
-    assert engine.tokenize(parts) == TokenizedPrompt([CONTROL, *CONTROL_TEXT.encode()])
+    assert engine.tokenize(parts) == TokenizedPrompt([CONTROL, *CONTROL_TEXT.encode()], stable=1)
 
 
 def test_cancelling_ends_the_generation(engine: Engine, backend: ScriptedBackend) -> None:

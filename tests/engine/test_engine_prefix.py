@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from scripted_backend import ScriptedBackend
 
+from local_retab.engine import prefix
 from local_retab.engine.prefix import PrefixPool, common_prefix
 
 SLOTS = 3
@@ -18,8 +20,10 @@ SLOTS = 3
 class Pool:
     """A pool over a backend whose cells are objects, so that shared ones can be told from copies."""
 
-    def __init__(self, *, slots: int = SLOTS, prefix_sharing: bool = True, can_cut: bool = True) -> None:
-        self.backend = ScriptedBackend(lambda prompt: "", sequences=slots, prefix_sharing=prefix_sharing)
+    def __init__(
+        self, *, slots: int = SLOTS, prefix_sharing: bool = True, can_cut: bool = True, device: str = "gpu"
+    ) -> None:
+        self.backend = ScriptedBackend(lambda prompt: "", sequences=slots, prefix_sharing=prefix_sharing, device=device)
         self.cells: dict[int, list[object]] = {number: [] for number in range(slots)}
         self.can_cut = can_cut
         self.backend.cut = self._cut  # type: ignore[method-assign]
@@ -37,9 +41,9 @@ class Pool:
         self.backend.kv[target] = self.backend.kv[source][:end]
         self.cells[target] = self.cells[source][:end]
 
-    def start(self, tokens: Sequence[int]) -> tuple[int, int]:
+    def start(self, tokens: Sequence[int], stable: int = 0) -> tuple[int, int]:
         """Acquire a slot and compute in it what is not there."""
-        place = self.pool.acquire(tokens)
+        place = self.pool.acquire(tokens, stable=stable)
         assert place is not None
         slot, reused = place
         assert self.backend.kv[slot] == list(tokens[:reused])
@@ -119,6 +123,36 @@ def test_the_least_recently_used_slot_makes_room_unless_it_is_the_source() -> No
     assert reused == 2
     assert pool.backend.kv[0] == [1, 1, 1]
     assert slot == 1
+
+
+def test_on_a_processor_an_idle_slot_keeps_what_others_may_share() -> None:
+    pool = Pool(device="cpu")
+    first, _ = pool.start([1, 2, 3, 4], stable=2)
+    second, _ = pool.start([5, 6, 7], stable=1)
+    pool.pool.release(first, keep=True)
+    pool.pool.release(second, keep=True)
+    assert pool.backend.kv[first] == [1, 2, 3, 4]
+    third, reused = pool.start([1, 2, 3, 9], stable=2)
+    assert reused == 3
+    assert pool.backend.kv == {first: [1, 2], second: [5], third: [1, 2, 3, 9]}
+    assert pool.pool.used_cells == pool.distinct_cells == 5
+
+
+def test_on_a_processor_a_repeat_finds_all_of_it() -> None:
+    pool = Pool(device="cpu")
+    slot, _ = pool.start([1, 2, 3, 4], stable=1)
+    pool.pool.release(slot, keep=True)
+    assert pool.start([1, 2, 3, 4, 5], stable=1) == (slot, 4)
+
+
+def test_on_a_processor_many_idle_prefixes_go_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix, "MAX_IDLE_CELLS", 4)
+    pool = Pool(slots=4, device="cpu")
+    slots = [pool.start([number] * 3, stable=2)[0] for number in (1, 2, 3)]
+    for slot in slots:
+        pool.pool.release(slot, keep=True)
+    running, _ = pool.start([4, 4], stable=2)
+    assert pool.backend.kv == {slots[0]: [], slots[1]: [2, 2], slots[2]: [3, 3], running: [4, 4]}
 
 
 def test_no_slot_while_all_are_running() -> None:

@@ -277,7 +277,7 @@ class TestPrefixReuse:
             assert drain(item) == (VALUE.encode(), Finish.COMPLETE)
 
     def test_the_longest_common_prefix_is_shared_and_the_old_one_kept(self) -> None:
-        backend = ScriptedBackend(lambda prompt: VALUE.replace("Ada", prompt[-1]), sequences=4)
+        backend = ScriptedBackend(lambda prompt: VALUE.replace("Ada", prompt[-1]), sequences=4, device="gpu")
         scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=64)
         reused = []
         for prompt in ("template: A", "template: B", "other", "template: A", "template: B"):

@@ -107,7 +107,7 @@ def test_a_prompt_may_end_with_an_image() -> None:
 
 
 def test_the_same_image_is_encoded_once_and_its_prefix_is_reused() -> None:
-    backend = ScriptedBackend(echo, image_tokens=5, image_positions=2)
+    backend = ScriptedBackend(echo, image_tokens=5, image_positions=2, device="gpu")
     scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=16)
     first, same, other = (sequence(backend, "look: ", image(), question) for question in (" what?", " who?", " what?"))
     for item in (first, same, other):

@@ -84,7 +84,10 @@ class TestChunks:
         assert usage.prompt_tokens == backend.kv[0].index(ord(MARK)) + 1
         assert usage.output_tokens == len(ANSWER.encode())
         assert 0 < usage.forced_output_tokens < usage.output_tokens
-        assert usage.decode_calls == usage.output_tokens - usage.forced_output_tokens - 1
+        chosen = usage.output_tokens - usage.forced_output_tokens
+        assert usage.decode_calls < chosen - 1
+        assert usage.decode_calls >= chosen - 1 - usage.accepted_draft_tokens
+        assert 0 < usage.accepted_draft_tokens <= usage.draft_tokens
         assert usage.cached_prompt_tokens == 0
         again = last(service, bust_cache=True).usage
         assert again is not None
@@ -149,7 +152,7 @@ class RecitingEngine:
     def info(self) -> BackendInfo:
         return ScriptedBackend(lambda prompt: "", template=TEMPLATE).info
 
-    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, sampling: object = None) -> Recited:
+    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, *more: object) -> Recited:
         return self._generation
 
 
@@ -203,14 +206,14 @@ class TestHiddenFields:
         "required": ["total", "name", "lines"],
     }
     WRITTEN: ClassVar[dict[str, Any]] = {
-        "reasoning___root": "SECRET one",
-        "reasoning___total": "SECRET two",
+        "_root": "SECRET one",
+        "_total": "SECRET two",
         "total": 12.5,
         "source___name": "SECRET three",
         "name": "Ada",
         "lines": [
-            {"reasoning___item": "SECRET four", "code": "A"},
-            {"reasoning___item": "SECRET five", "code": "B"},
+            {"_item": "SECRET four", "code": "A"},
+            {"_item": "SECRET five", "code": "B"},
         ],
     }
     SHOWN: ClassVar[dict[str, Any]] = {"total": 12.5, "name": "Ada", "lines": [{"code": "A"}, {"code": "B"}]}

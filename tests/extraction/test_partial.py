@@ -13,7 +13,7 @@ from local_retab.schema.shape import OPEN, Shape
 
 SHAPE = Shape(
     properties={"kind": Shape(atomic=True), "lines": Shape(items=Shape(hidden=frozenset({"source___sku"})))},
-    hidden=frozenset({"reasoning___root"}),
+    hidden=frozenset({"_root"}),
     droppable=frozenset({"note"}),
 )
 
@@ -23,9 +23,9 @@ SHAPE = Shape(
     [
         ("", MISSING, ""),
         ("{", {}, ""),
-        ('{"reasoning___root', {}, ""),
-        ('{"reasoning___root": "I thi', {}, ""),
-        ('{"reasoning___root": {"x": [1, ', {}, ""),
+        ('{"_root', {}, ""),
+        ('{"_root": "I thi', {}, ""),
+        ('{"_root": {"x": [1, ', {}, ""),
         ('{"total"', {}, "/total"),
         ('{"total": ', {}, "/total"),
         ('{"total": 12', {}, "/total"),

@@ -41,7 +41,7 @@ def test_scalar_properties_may_be_null_and_nothing_else() -> None:
             plan.validate({**EMPTY, **change})
     assert plan.original == SCHEMA
     assert '"kind": "a" | "b" or null' in plan.template
-    assert "reasoning___name" in plan.template
+    assert "_name" in plan.template
     assert "// How high" in plan.template
 
 

@@ -111,4 +111,4 @@ def test_hidden_reasoning_is_the_models_own_words() -> None:
             "required": ["total"],
         }
     )
-    assert found == {"reasoning___total": "string", "total": "number"}
+    assert found == {"_total": "string", "total": "number"}

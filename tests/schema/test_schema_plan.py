@@ -106,31 +106,31 @@ def test_hidden_properties_stand_before_the_property_they_serve() -> None:
         }
     )
     properties = made.inference["properties"]
-    assert list(properties) == ["reasoning___root", "source___total", "reasoning___total", "total", "lines"]
+    assert list(properties) == ["_root", "source___total", "_total", "total", "lines"]
     assert made.inference["required"] == list(properties)
     evidence = "the line of the document that states it, or: not stated"
     reasoning = {"type": "string", "maxLength": 200, "description": "add up"}
-    assert properties["reasoning___root"] == {**reasoning, "description": "think first"}
-    assert properties["reasoning___total"] == {**reasoning, "$comment": evidence}
+    assert properties["_root"] == {**reasoning, "description": "think first"}
+    assert properties["_total"] == {**reasoning, "$comment": evidence}
     assert properties["source___total"]["maxLength"] == 300
-    assert list(properties["lines"]["items"]["properties"]) == ["reasoning___item", "text"]
+    assert list(properties["lines"]["items"]["properties"]) == ["_item", "text"]
     assert made.system_prompt == "be exact"
     value = {
-        "reasoning___root": "a",
+        "_root": "a",
         "source___total": None,
-        "reasoning___total": "b",
+        "_total": "b",
         "total": 3,
-        "lines": [{"reasoning___item": "c", "text": "t"}],
+        "lines": [{"_item": "c", "text": "t"}],
     }
     assert made.to_caller(value) == {"total": 3, "lines": [{"text": "t"}]}
 
 
 def test_hidden_names_avoid_the_callers() -> None:
-    made = plan(of(a={"type": "integer", "X-ReasoningPrompt": "p"}, reasoning___a={"type": "string"}))
-    assert list(made.inference["properties"]) == ["reasoning____a", "a", "reasoning___a"]
-    assert made.to_caller({"reasoning____a": "x", "a": 1, "reasoning___a": "kept"}) == {
+    made = plan(of(a={"type": "integer", "X-ReasoningPrompt": "p"}, _a={"type": "string"}))
+    assert list(made.inference["properties"]) == ["__a", "a", "_a"]
+    assert made.to_caller({"__a": "x", "a": 1, "_a": "kept"}) == {
         "a": 1,
-        "reasoning___a": "kept",
+        "_a": "kept",
     }
 
 
@@ -148,9 +148,9 @@ def test_words_beside_a_reference_win_over_its_target() -> None:
     )
     found = {name: node.get("description") for name, node in made.inference["properties"].items()}
     assert found == {
-        "reasoning___a": "outer prompt",
+        "_a": "outer prompt",
         "a": "outer",
-        "reasoning___b": "inner prompt",
+        "_b": "inner prompt",
         "b": "inner",
         "c": "meant",
     }

@@ -17,7 +17,7 @@ from local_retab.settings import Settings
 SETTINGS = Settings(max_string_chars=12)
 BYTES = LLTokenizer("byte")  # tokens 0 to 255 are the bytes
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=8)
-NAMES = st.one_of(st.sampled_from(["a", "b", "c", "reasoning___a", "source___b"]), TEXT.filter(bool))
+NAMES = st.one_of(st.sampled_from(["a", "b", "c", "_a", "source___b"]), TEXT.filter(bool))
 QUICK = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 DEFINITIONS: dict[str, dict[str, Any]] = {
     "Word": {"type": "string", "maxLength": 5, "description": "a word", "X-ReasoningPrompt": "which"},

@@ -7,11 +7,11 @@ LEAF = Shape()
 
 
 def test_hidden_keys_and_absent_nulls_go_at_every_depth() -> None:
-    line = Shape(properties={"note": LEAF}, hidden=frozenset({"reasoning___item"}), droppable=frozenset({"note"}))
-    shape = Shape(properties={"lines": Shape(items=line), "kept": LEAF}, hidden=frozenset({"reasoning___root"}))
+    line = Shape(properties={"note": LEAF}, hidden=frozenset({"_item"}), droppable=frozenset({"note"}))
+    shape = Shape(properties={"lines": Shape(items=line), "kept": LEAF}, hidden=frozenset({"_root"}))
     value = {
-        "reasoning___root": "why",
-        "lines": [{"reasoning___item": "x", "note": None}, {"note": "n"}],
+        "_root": "why",
+        "lines": [{"_item": "x", "note": None}, {"note": "n"}],
         "kept": None,
     }
     assert project(value, shape) == {"lines": [{}, {"note": "n"}], "kept": None}

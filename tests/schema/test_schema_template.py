@@ -41,7 +41,7 @@ def test_an_invoice() -> None:
         '  "number": string, // Invoice number\n'
         '  "issued": date YYYY-MM-DD or null,\n'
         '  "currency": "EUR" | "USD",\n'
-        '  "reasoning___total": "<the line of the document that states it, or: not stated>", // Add the lines up.\n'
+        '  "_total": "<the line of the document that states it, or: not stated>", // Add the lines up.\n'
         '  "total": number >= 0,\n'
         '  "paid": true | false,\n'
         '  "lines": [{ // The table\n'

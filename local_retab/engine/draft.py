@@ -1,0 +1,157 @@
+"""Drafts: tokens guessed ahead and checked by the model in the same decode call; and how many of them pay.
+
+The model's own choice, greedy or sampled, is made at every place; a guess that equals it saves a decode call, and the
+first that does not is thrown away with all after it. So drafts change how fast an answer comes, not which. Method:
+speculative decoding with a deterministic draft (Leviathan et al., 2023, https://arxiv.org/abs/2211.17192), the guesses
+looked up in what is already written (prompt lookup decoding; Saxena, 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from local_retab.engine.backend import Backend
+    from local_retab.engine.sequence import Sequence
+
+MAX_DRAFT_TOKENS = 12
+OPENING = "opening"
+MAX_STEP_TOKENS = 32  # longer calls are not what drafts make
+PRIOR_RATIO = 0.5  # of a token more to a call of one token, before longer calls were seen
+PRIOR_ACCEPTANCE = 0.8
+PRIOR_TRIALS = 6.0
+_MEMORY = 0.9  # of earlier calls of one size
+_FADING = 0.98  # of earlier drafts of one kind
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """How an answer may go on: ``texts`` are alternatives, of which the first that the grammar allows is tried.
+
+    ``kind`` names how it was found: guesses of one kind are trusted as often as they were right.
+    """
+
+    kind: str
+    texts: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The tokens of a guess that are tried."""
+
+    kind: str
+    tokens: list[int]
+
+
+class Drafter(Protocol):
+    """Guesses how one answer goes on; each sequence has its own."""
+
+    def guess(self, output: bytes | bytearray) -> Guess | None:
+        """A guess at what follows ``output``, the whole answer so far."""
+        ...
+
+
+class StepCosts:
+    """What decode calls of so many tokens take here, learnt from the calls themselves.
+
+    Not a straight line: kernels take rows in fours and sixteens, so one token more costs nothing at some sizes and
+    twice as much at others.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+
+    def observe(self, tokens: int, seconds: float) -> None:
+        """Note a decode call of ``tokens`` tokens of running answers. One slow call counts for at most two."""
+        if tokens <= MAX_STEP_TOKENS:
+            old = self._seconds.get(tokens)
+            new = seconds if old is None else min(seconds, 2 * old)
+            self._seconds[tokens] = new if old is None else _MEMORY * old + (1 - _MEMORY) * new
+
+    def estimate(self, tokens: int) -> float:
+        """Of a call of ``tokens`` tokens; in units of a call of one token where none was seen yet."""
+        single = self._seconds.get(1, 1.0)
+        known = {1: single, **self._seconds}
+        if tokens in known:
+            return known[tokens]
+        below = max(size for size in known if size < tokens)
+        above = min((size for size in known if size > tokens), default=None)
+        if above is None:
+            return known[below] + PRIOR_RATIO * single * (tokens - below)
+        return known[below] + (known[above] - known[below]) * (tokens - below) / (above - below)
+
+
+class DraftPolicy:
+    """How many tokens of a guess are tried: as many as save more than they cost."""
+
+    def __init__(self) -> None:
+        self.costs = StepCosts()
+        self._kinds: dict[str, tuple[float, float]] = {}
+
+    def length(self, kind: str, offered: int, *, pending: int, sequences: int) -> int:
+        """How many of ``offered`` drafted tokens to add to a call that has ``pending`` tokens without them.
+
+        The i-th is accepted with probability p to the i, and then saves its sequence's share of a call.
+        """
+        acceptance, share = self._acceptance(kind), self.costs.estimate(1) / sequences
+        base, best, length, saved = self.costs.estimate(pending), 0.0, 0, 0.0
+        for count in range(1, min(offered, MAX_DRAFT_TOKENS) + 1):
+            saved += share * acceptance**count
+            gain = saved - (self.costs.estimate(pending + count) - base)
+            if gain > best:
+                best, length = gain, count
+        if not length:
+            self._note(kind, 0, 0)
+        return length
+
+    def observe(self, kind: str, drafted: int, accepted: int) -> None:
+        """Note how many of ``drafted`` tokens were what the model chose."""
+        self._note(kind, accepted, accepted + (accepted < drafted))
+
+    def _acceptance(self, kind: str) -> float:
+        hits, trials = self._kinds.get(kind, (0.0, 0.0))
+        return (hits + PRIOR_ACCEPTANCE * PRIOR_TRIALS) / (trials + PRIOR_TRIALS)
+
+    def _note(self, kind: str, hits: int, trials: int) -> None:
+        """Earlier drafts fade, also while none is tried: documents differ, and a kind that did not pay comes back."""
+        old_hits, old_trials = self._kinds.get(kind, (0.0, 0.0))
+        self._kinds[kind] = (_FADING * old_hits + hits, _FADING * old_trials + trials)
+
+
+class Drafts:
+    """Makes the drafts of all sequences of one backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.policy = DraftPolicy()
+
+    def make(self, sequence: Sequence, *, sequences: int, room: int) -> Draft | None:
+        """What is worth trying after the tokens of ``sequence``, at most ``room`` tokens, all allowed by its grammar.
+
+        ``sequences`` answers share the call. None where nothing is, and where KV cannot be cut back.
+        """
+        if room <= 0 or not self._backend.info.prefix_sharing:
+            return None
+        guess = sequence.drafter.guess(sequence.output) if sequence.drafter else None
+        for text in guess.texts if guess else ():
+            tokens = self._allowed(sequence, text)
+            if guess and tokens:
+                length = self.policy.length(
+                    guess.kind, min(len(tokens), room), pending=sequence.pending, sequences=sequences
+                )
+                if length:
+                    return Draft(guess.kind, tokens[:length])
+                break
+        # Bytes that the grammar forces, but not as which token: a value's opening, which few tokens begin with.
+        opening = self._allowed(sequence, sequence.constraint.forced_bytes())[:1]
+        length = self.policy.length(OPENING, len(opening), pending=sequence.pending, sequences=sequences)
+        return Draft(OPENING, opening) if length else None
+
+    def _allowed(self, sequence: Sequence, text: bytes) -> list[int]:
+        """The leading tokens of ``text`` that the grammar allows here; none where it is no whole text."""
+        try:
+            tokens = self._backend.tokenize(text.decode(), special=False)
+        except UnicodeDecodeError:
+            return []
+        return tokens[: sequence.constraint.count_allowed(tokens)]
