@@ -45,6 +45,8 @@ class Run:
     image_tokens: int | None = None
     encoded_images: int | None = None
     forced_output_tokens: int | None = None
+    draft_tokens: int | None = None
+    accepted_draft_tokens: int | None = None
     decode_calls: int | None = None
     encode_seconds: float | None = None
     prefill_seconds: float | None = None
@@ -209,6 +211,8 @@ def figures(report: Report) -> dict[str, float]:
         "decode_tokens_per_second": add("output_tokens") / add("decode_seconds"),
         "decode_calls_per_output_token": add("decode_calls") / add("output_tokens"),
         "jump_forward_share": add("forced_output_tokens") / add("output_tokens"),
+        "draft_share": add("accepted_draft_tokens") / add("output_tokens"),
+        "draft_acceptance": add("accepted_draft_tokens") / max(1, add("draft_tokens")),
         "grammar_milliseconds_per_output_token": 1000 * add("grammar_seconds") / add("output_tokens"),
         "cached_prompt_share": add("cached_prompt_tokens") / add("prompt_tokens"),
     }

@@ -289,11 +289,13 @@ def _report(result: Extraction) -> None:
         return
     forced = usage.forced_output_tokens / usage.output_tokens if usage.output_tokens else 0.0
     speed = usage.output_tokens / usage.decode_seconds if usage.decode_seconds else 0.0
+    drafted = f"{usage.accepted_draft_tokens} of {usage.draft_tokens} drafted tokens right, "
     seen = f"images   {usage.image_tokens} tokens of the prompt, {usage.encoded_images} images encoded\n"
     say(
         f"prompt   {usage.prompt_tokens} tokens, {usage.cached_prompt_tokens} of them from an earlier request\n"
         f"{seen if usage.image_tokens else ''}"
-        f"output   {usage.output_tokens} tokens, {forced:.0%} forced by the schema, {usage.decode_calls} decode calls, "
+        f"output   {usage.output_tokens} tokens, {forced:.0%} forced by the schema, {drafted}"
+        f"{usage.decode_calls} decode calls, "
         f"{speed:.1f} tokens/s\n"
         f"seconds  {usage.queue_seconds:.2f} waiting, {usage.encode_seconds:.2f} encoding images, "
         f"{usage.prefill_seconds:.2f} prefill, "
