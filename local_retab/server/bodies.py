@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from local_retab.errors import RequestError
 from local_retab.server.failures import invalid
-from local_retab.service.extractions import Idempotency
+from local_retab.service.records import Idempotency
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -16,6 +16,7 @@ from local_retab.wire import (
     ParseRequest,
     SchemaRequest,
     SourcesJobRequest,
+    SourcesMode,
     UploadCompletion,
     UploadRequest,
 )
@@ -66,29 +67,40 @@ def streams(model: type[BaseModel]) -> Responses:
 def id_list(*, records: bool) -> dict[str, Any]:
     """The documentation of the query of a list."""
 
-    def parameter(name: str, **schema: Any) -> dict[str, Any]:
-        return {"name": name, "in": "query", "required": False, "schema": schema}
-
     text = {"type": "string"}
     found = [
-        parameter("before", **text),
-        parameter("after", **text),
-        parameter("limit", type="integer", minimum=1, maximum=100, default=10),
-        parameter("order", enum=["asc", "desc"], default="desc"),
-        parameter("filename", **text),
-        parameter("from_date", **text),
-        parameter("to_date", **text),
+        _parameter("before", **text),
+        _parameter("after", **text),
+        _parameter("limit", type="integer", minimum=1, maximum=100, default=10),
+        _parameter("order", enum=["asc", "desc"], default="desc"),
+        _parameter("filename", **text),
+        _parameter("from_date", **text),
+        _parameter("to_date", **text),
     ]
     if records:
         found += [
-            parameter("filename_contains", **text),
-            parameter("document_type", type="array", items=text),
-            parameter("status", **text),
-            parameter("metadata", **text),
+            _parameter("filename_contains", **text),
+            _parameter("document_type", type="array", items=text),
+            _parameter("status", **text),
+            _parameter("metadata", **text),
         ]
     else:
-        found += [parameter("mime_type", **text), parameter("sort_by", enum=["created_at", "updated_at"])]
+        found += [_parameter("mime_type", **text), _parameter("sort_by", enum=["created_at", "updated_at"])]
     return {"parameters": found}
+
+
+def sources_query() -> dict[str, Any]:
+    """The documentation of the query of sources."""
+    return {
+        "parameters": [
+            _parameter("mode", enum=list(get_args(SourcesMode)), default="located"),
+            _parameter("job_id", type="string"),
+        ]
+    }
+
+
+def _parameter(name: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -29,6 +29,14 @@ SCHEMA: dict[str, Any] = {
 TEXT = "Invoice INV-1, total 12.50"
 ENDLESS = "an endless answer is wanted"
 """A document with this text is answered without end, until the run is stopped or its budget is spent."""
+ENDLESS_QUOTING = "an endless quotation is wanted"
+"""A document with this text is answered, and then quoted without end."""
+CITED = {
+    "source___number": [],
+    "number": VALUE["number"],
+    "source___total": ["Invoice INV-1, total 12.50"],
+    "total": 12.5,
+}
 GGUF_HEAD = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)
 
 
@@ -36,6 +44,11 @@ def script(prompt: str) -> str:
     """What the scripted engine answers."""
     if ENDLESS in prompt:
         return '{"number": "' + "x" * 100_000
+    if "in a list" in prompt:
+        return "[12.5]"
+    if "source___" in prompt:
+        cited = json.dumps(CITED, ensure_ascii=False)
+        return cited if ENDLESS_QUOTING not in prompt else cited.partition("INV")[0] + "x" * 100_000
     if "snake_case" in prompt:
         field = {"name": "total", "type": "number", "description": "the total"}
         table = {"name": "lines", "description": "line items", "columns": [field]}

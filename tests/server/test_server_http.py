@@ -287,6 +287,35 @@ def test_idempotency_keys(http: httpx.Client) -> None:
     assert len(set(queued)) == 1
 
 
+def test_idempotency_keys_of_the_other_routes_that_make_something(http: httpx.Client) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/parses": {"document": document()},
+        "/v1/schemas/generate": {"documents": [document()]},
+        "/v1/files/upload": {"filename": "a.txt", "size_bytes": 2},
+    }
+    for path, asked in bodies.items():
+        headers = {"Idempotency-Key": f"key of {path}"}
+        first, second = (http.post(path, json=asked, headers=headers) for _ in range(2))
+        assert (first.status_code, second.json()) == (201, first.json())
+        assert http.post(path, json=asked).json() != first.json()
+        changed = http.post(path, json=asked, params={"x": "y"}, headers=headers)
+        assert error_of(changed) == (409, "CONFLICT")
+    queued = [
+        http.post("/v1/parses", json={"document": document(), "background": True}, headers={"Idempotency-Key": "p"})
+        for _ in range(2)
+    ]
+    assert len({answer.json()["id"] for answer in queued}) == 1
+
+
+def test_an_idempotency_key_of_an_upload_that_expired_begins_another(tmp_path: Path) -> None:
+    service = ExtractionService(settings_for(tmp_path, link_seconds=0.001), open_engine)
+    with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
+        asked, headers = {"filename": "a.txt", "size_bytes": 2}, {"Idempotency-Key": "k"}
+        first, second = (client.post("/v1/files/upload", json=asked, headers=headers).json() for _ in range(2))
+        assert first["fileId"] != second["fileId"]
+    service.close()
+
+
 def test_eight_streams_and_thirty_two_mixed_requests_at_once(http: httpx.Client) -> None:
     def streamed(place: int) -> list[dict[str, Any]]:
         return lines_of(http.post(STREAM, json=body(f"Invoice {place}", bust_cache=True)))

@@ -210,14 +210,37 @@ def test_sources(scenario: Scenario) -> None:
     found = sources.get(made.id)
     assert (found.extraction_id, text_of(found.document_type), found.extraction) == (made.id, "txt", VALUE)
     assert set(found.sources["total"]) == {"value", "source"}
-    assert found.job is None
     job = sources.create(made.id).job
-    job = job if isinstance(job, dict) else job.model_dump(mode="json")
-    assert (job["status"], job["mode"]) == ("completed", "located")
-    again = sources.create(made.id, job_id=job["id"])
+    assert (text_of(job.status), text_of(job.mode)) == ("completed", "located")
+    again = sources.create(made.id, job_id=job.id)
     assert again.sources == found.sources
     assert scenario.refused(lambda: sources.get(made.id, job_id="job_stale")) == 409
     assert scenario.refused(lambda: sources.get("extr_none")) == 404
+
+
+def test_cited_sources_of_an_extraction_made_without(scenario: Scenario) -> None:
+    made = scenario.create(f"{TEXT}\nfor {id(scenario)}")
+    sources = scenario.client.extractions.sources
+    found = sources.create(made.id, mode="cited")
+    assert (text_of(found.job.mode), text_of(found.job.status), found.job.revision) == ("cited", "completed", 1)
+    assert (found.extraction, found.file.id) == (VALUE, made.file.id)
+    total = found.sources["total"]
+    assert (total["value"], total["source"]["content"]) == (12.5, "12.50")
+    assert (total["source"]["anchor"]["kind"], total["source"]["file_id"]) == ("text_span", made.file.id)
+    assert found.sources["number"] == {"value": VALUE["number"], "source": None}
+    status = {
+        path: text_of(leaf["status"] if isinstance(leaf, dict) else leaf.status)
+        for path, leaf in found.evidence.items()
+    }
+    assert status == {"number": "missing", "total": "matched"}
+    again = sources.get(made.id, mode="cited", job_id=found.job.id)
+    assert (again.sources, again.job) == (found.sources, found.job)
+    located = sources.get(made.id)
+    assert (text_of(located.job.mode), located.sources["total"]["source"]["content"]) == ("located", "12.50")
+    # The second run is nobody's extraction: it is in no list.
+    assert scenario.client.extractions.list(limit=1).data[0].id == made.id
+    cited = scenario.create(f"{TEXT}\nfor {id(scenario)}", sources={"mode": "cited"})
+    assert sources.get(cited.id, mode="cited").sources == found.sources
 
 
 def test_consensus(scenario: Scenario) -> None:
