@@ -15,6 +15,7 @@ import pytest
 from scripted_server import (
     ENDLESS,
     SCHEMA,
+    TEXT,
     VALUE,
     body,
     data_url,
@@ -25,6 +26,7 @@ from scripted_server import (
     until,
 )
 
+from local_retab.documents.document import content_id
 from local_retab.server.access import Access
 from local_retab.service import ExtractionService
 from local_retab.wire import Extraction
@@ -139,6 +141,17 @@ def test_bad_bodies_are_refused_before_the_first_byte(http: httpx.Client, conten
 def test_remote_documents_are_refused_by_name(http: httpx.Client) -> None:
     remote = body(document={"filename": "a.pdf", "url": "https://my-bucket.s3.us-east-1.amazonaws.com/a.pdf"})
     assert error_of(http.post(STREAM, json=remote)) == (422, "REMOTE_FETCH_DISABLED")
+
+
+def test_a_fetched_document_is_a_file_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_retab.service.fetching.Fetcher.fetch", lambda _self, _url: TEXT.encode())
+    service = ExtractionService(settings_for(tmp_path, fetch_hosts=("files.example.com",)), open_engine)
+    with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
+        remote = body(document={"filename": "invoice.txt", "url": "https://files.example.com/1"})
+        found = client.post("/v1/extractions", json=remote).json()
+        assert (found["output"], found["file"]["id"]) == (VALUE, content_id(TEXT.encode()))
+        assert client.get(f"/v1/files/{found['file']['id']}").json()["filename"] == "invoice.txt"
+    service.close()
 
 
 def test_nulls_queries_and_forms_of_documents(http: httpx.Client) -> None:
