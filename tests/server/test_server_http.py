@@ -160,6 +160,9 @@ def test_nulls_queries_and_forms_of_documents(http: httpx.Client) -> None:
     query = {"image_resolution_dpi": "150", "unknown": "x"}
     assert http.post("/v1/extractions", json=body(), params=query).status_code == 201
     assert http.post("/v1/extractions", json=body(), params={"image_resolution_dpi": "1"}).status_code == 422
+    texts = {"instructions": "12", "metadata": '{"a": "b"}', "bust_cache": "True", "n_consensus": "2"}
+    found = http.post("/v1/extractions", json=body(), params=texts).json()
+    assert (found["instructions"], found["metadata"], found["n_consensus"]) == ("12", {"a": "b"}, 2)
     go = body(document={"content": "aGVsbG8=", "mime_type": "text/plain"})
     assert http.post("/v1/extractions", json=go).json()["file"]["mime_type"] == "text/plain"
     percent = body(document={"filename": "a.txt", "url": "data:text/plain,hello%20there"})
