@@ -282,6 +282,14 @@ class Extraction(ExtractionChunk):
     sources: ExtractionSources | None = None
 
 
+class StreamFailure(_Response):
+    """The last line of a stream that failed: what was shown last, if anything, and why it ended."""
+
+    status: Status
+    error: ErrorInfo
+    streaming_error: ErrorInfo
+
+
 class ParseOutput(_Response):
     """The text of each page, and of the whole document."""
 

@@ -34,7 +34,9 @@ from local_retab.wire import (
 router = APIRouter(prefix="/v1/extractions", tags=["extractions"], responses=FAILURES)
 
 
-@router.post("", status_code=201, responses={201: {"model": Extraction}}, openapi_extra=body_of(ExtractionRequest))
+@router.post(
+    "", status_code=201, responses={201: {"model": Extraction}, **streams()}, openapi_extra=body_of(ExtractionRequest)
+)
 async def create(request: Request) -> Response:
     """Extract and answer with the finished extraction; in the background with its record; with ``stream`` in lines."""
     body = await read_body(request, ExtractionRequest)
@@ -52,7 +54,7 @@ async def create(request: Request) -> Response:
     return await _answer(request, body, "object", 201)
 
 
-@router.post("/stream", responses=streams(Extraction), openapi_extra=body_of(ExtractionRequest))
+@router.post("/stream", responses=streams(), openapi_extra=body_of(ExtractionRequest))
 async def stream(request: Request) -> Response:
     """Extract, and stream partial results as lines of JSON; the last line is the finished extraction.
 

@@ -34,7 +34,7 @@ async def complete_upload(request: Request, file_id: str) -> Response:
     return respond(await run_in_threadpool(service_of(request).files.complete_upload, file_id, body))
 
 
-@router.put("/{file_id}/content")
+@router.put("/{file_id}/content", response_class=Response)
 async def receive(request: Request, file_id: str, expires: str = "", signature: str = "") -> Response:
     """Send the bytes of a reserved file. The link is its own permission; no key is needed."""
     service = service_of(request)
@@ -43,7 +43,11 @@ async def receive(request: Request, file_id: str, expires: str = "", signature: 
     return Response(status_code=200)
 
 
-@router.get("/{file_id}/content")
+@router.get(
+    "/{file_id}/content",
+    response_class=Response,
+    responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
+)
 async def content(request: Request, file_id: str, expires: str = "", signature: str = "") -> Response:
     """The bytes of a file. The link is its own permission; no key is needed."""
     service = service_of(request)

@@ -12,21 +12,27 @@ from pydantic.json_schema import models_json_schema
 from local_retab.wire import (
     ConsensusRequest,
     ErrorBody,
+    Extraction,
+    ExtractionChunk,
     ExtractionRequest,
     ParseRequest,
     SchemaRequest,
     SourcesJobRequest,
     SourcesMode,
+    StreamFailure,
     UploadCompletion,
     UploadRequest,
 )
 
-REQUESTS = (
+NAMED = (
     ConsensusRequest,
+    Extraction,
+    ExtractionChunk,
     ExtractionRequest,
     ParseRequest,
     SchemaRequest,
     SourcesJobRequest,
+    StreamFailure,
     UploadCompletion,
     UploadRequest,
 )
@@ -44,6 +50,7 @@ FAILURES: Responses = {
         410: "Expired",
         413: "Too large",
         422: "The request cannot be carried out as asked",
+        424: "A document of an allowed host could not be fetched",
         429: "Overloaded",
         500: "A fault of the server",
         503: "The engine is being restarted",
@@ -57,11 +64,14 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def streams(model: type[BaseModel]) -> Responses:
-    """The documentation of an answer in lines."""
-    schema = {"$ref": REFERENCE.format(model=model.__name__)}
-    content = {"application/stream+json": {"schema": {"type": "string"}}, "application/json": {"schema": schema}}
-    return {200: {"description": "Snapshots, one on a line", "content": content}}
+def streams() -> Responses:
+    """The documentation of an answer in lines, or at once."""
+    lines = [{"$ref": REFERENCE.format(model=model.__name__)} for model in (ExtractionChunk, StreamFailure)]
+    content = {
+        "application/stream+json": {"schema": {"type": "string"}, "x-itemSchema": {"anyOf": lines}},
+        "application/json": {"schema": {"$ref": REFERENCE.format(model=Extraction.__name__)}},
+    }
+    return {200: {"description": "Snapshots, one on a line; the last is an Extraction", "content": content}}
 
 
 def id_list(*, records: bool) -> dict[str, Any]:
@@ -104,10 +114,10 @@ def _parameter(name: str, **schema: Any) -> dict[str, Any]:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the request models that the routes name."""
+    """The OpenAPI document, with the models that the routes only name."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, definitions = models_json_schema([(model, "validation") for model in REQUESTS], ref_template=REFERENCE)
+        _, definitions = models_json_schema([(model, "validation") for model in NAMED], ref_template=REFERENCE)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in definitions["$defs"].items():
             schemas.setdefault(name, schema)

@@ -10,7 +10,13 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from scripted_server import SCHEMA, data_url, open_engine, settings_for
 
 from local_retab.server.access import Access
@@ -47,6 +53,15 @@ DOCUMENTS = st.fixed_dictionaries(
 QUIET = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
 
 
 def sound(answer: httpx.Response) -> None:
@@ -91,7 +106,7 @@ def test_requests_made_from_our_own_openapi(tmp_path: Path) -> None:
         @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def answers(case: Any) -> None:
-            case.call_and_validate(headers={"Authorization": "Bearer any"}, checks=[not_a_server_error])
+            case.call_and_validate(headers={"Authorization": "Bearer any"}, checks=CHECKS)
 
         answers()
     service.close()
