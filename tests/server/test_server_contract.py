@@ -10,7 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
-from scripted_server import SCHEMA, TEXT, VALUE, body, data_url, document, open_engine, serving_on, settings_for
+from scripted_server import (
+    ENDLESS,
+    SCHEMA,
+    TEXT,
+    VALUE,
+    body,
+    data_url,
+    document,
+    open_engine,
+    serving_on,
+    settings_for,
+    until,
+)
 
 from local_retab.server.listing import DOCUMENT_TYPES
 from local_retab.service import ExtractionService
@@ -130,6 +142,21 @@ def test_pages_that_are_empty(http: httpx.Client) -> None:
         assert answer.json() == {"data": [], "list_metadata": {"before": None, "after": None}}
     same = {"from_date": "2024-02-02", "to_date": "2024-02-02"}
     assert http.get(EXTRACTIONS, params=same).status_code == 200
+
+
+def test_what_waits_can_be_cancelled(tmp_path: Path) -> None:
+    service = ExtractionService(settings_for(tmp_path, max_sequences=1), open_engine)
+    with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}, timeout=30) as client:
+        first, second = (client.post(EXTRACTIONS, json=body(ENDLESS, background=True)).json() for _ in range(2))
+        until(lambda: client.get(f"{EXTRACTIONS}/{first['id']}").json()["status"] == "in_progress")
+        assert client.get(f"{EXTRACTIONS}/{second['id']}").json()["status"] == "queued"
+        for _ in range(2):
+            stopped = client.post(f"{EXTRACTIONS}/{second['id']}/cancel").json()
+            assert (stopped["status"], stopped["output"], stopped["error"]) == ("cancelled", {}, None)
+        client.post(f"{EXTRACTIONS}/{first['id']}/cancel")
+        until(lambda: service._parts.running._background == {})
+        assert client.get(f"{EXTRACTIONS}/{second['id']}").json()["status"] == "cancelled"
+    service.close()
 
 
 def test_consensus_over_the_wire(http: httpx.Client) -> None:
