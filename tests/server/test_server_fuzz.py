@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
+from conformance import Conformance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import (
@@ -93,6 +95,22 @@ def test_queries(http: httpx.Client, query: dict[str, str]) -> None:
     query = {name: text.encode("utf-8", "replace").decode() for name, text in query.items()}
     for path in ("/v1/extractions", "/v1/parses", "/v1/files"):
         sound(http.get(path, params=query))
+
+
+def test_an_answer_that_is_not_described_is_noticed(http: httpx.Client, conformance: Conformance) -> None:
+    asked = http.get("/v1/files").request
+    wrong = [
+        httpx.Response(200, json={"data": []}, request=asked),
+        httpx.Response(
+            200, json={"data": [{"id": 1}], "list_metadata": {"before": None, "after": None}}, request=asked
+        ),
+        httpx.Response(200, text="{}", request=asked),
+        httpx.Response(418, json={}, request=asked),
+    ]
+    for answer in wrong:
+        with pytest.raises(AssertionError):
+            conformance.check(answer)
+    assert ("list_files_v1_files_get", 200) in conformance.checked
 
 
 def test_requests_made_from_our_own_openapi(tmp_path: Path) -> None:
