@@ -30,7 +30,8 @@
     │   ├── DocumentLimitError          413  over a limit of Settings (bytes, pages, pixels, seconds)
     │   ├── DocumentParserError         422  the process that parsed the document ended or broke its protocol
     │   ├── NoTextError                 422  pages without text for a model that cannot see
-    │   └── RemoteFetchDisabledError    422  a remote URL; nothing is fetched
+    │   ├── RemoteFetchDisabledError    422  a remote URL of a host that nothing is fetched from
+    │   └── RemoteFetchError            424  a remote URL of an allowed host could not be fetched
     ├── SchemaError                     422  the schema cannot be used
     │   ├── InvalidSchemaError          422  not a JSON Schema
     │   │   └── UnsatisfiableSchemaError 422  no value is under it
@@ -251,9 +252,16 @@ class NoTextError(DocumentError):
 
 
 class RemoteFetchDisabledError(DocumentError):
-    """The document is a remote URL; this package fetches nothing."""
+    """The document is a remote URL, and nothing is fetched from there: its host is not allowed, or not public."""
 
     code = "REMOTE_FETCH_DISABLED"
+
+
+class RemoteFetchError(DocumentError):
+    """The document is at a host that may be fetched from, and could not be had."""
+
+    code = "REMOTE_FETCH_FAILED"
+    http_status = 424
 
 
 class SchemaError(LocalRetabError):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Parse,
         Reconciliation,
         SchemaGeneration,
+        SourcesMode,
         SourcesResponse,
         Status,
         TableFormat,
@@ -129,17 +130,23 @@ class Resource:
 class Sources(Resource):
     """``client.extractions.sources``."""
 
-    def get(
-        self, extraction_id: str, mode: Literal["located", "cited"] = "located", job_id: str | None = None
-    ) -> SourcesResponse:
-        """Where in the document each value was found."""
+    def get(self, extraction_id: str, mode: SourcesMode = "located", job_id: str | None = None) -> SourcesResponse:
+        """Where in the document each value was found; ``job`` says whether cited ones are still sought."""
         return self._transport.sources.get(extraction_id, mode, job_id)
 
     def create(
-        self, extraction_id: str, mode: Literal["located", "cited"] = "located", job_id: str | None = None
+        self,
+        extraction_id: str,
+        background: bool = False,
+        job_id: str | None = None,
+        mode: SourcesMode = "located",
+        retry: bool = False,
     ) -> SourcesResponse:
-        """Find the sources, or join the job that does."""
-        return self._transport.sources.create(extraction_id, mode, job_id)
+        """Find the sources or join the job that does, and wait for it at most 20 seconds, in the background not.
+
+        ``retry`` begins a job that failed anew.
+        """
+        return self._transport.sources.create(extraction_id, mode, job_id, background=background, retry=retry)
 
 
 class StoredExtractions(Resource):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from local_retab.errors import SettingsError
 
@@ -21,6 +22,20 @@ Names = Annotated[
     BeforeValidator(lambda value: [name.strip() for name in value.split(",")] if isinstance(value, str) else value),
 ]
 """Several names; in an environment variable separated by commas."""
+
+
+_FETCH_HOST = re.compile(r"(https?://)?([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?", re.IGNORECASE)
+
+
+def _check_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        match = _FETCH_HOST.fullmatch(entry)
+        if match is None or int((match[4] or ":1")[1:]) not in range(1, 65536):
+            raise ValueError(f"{entry!r} is not a host name such as files.example.com or http://intranet.example.com")
+    return entries
+
+
+FetchHosts = Annotated[Names, AfterValidator(_check_hosts)]
 
 
 class Settings(BaseModel):
@@ -117,6 +132,12 @@ class Settings(BaseModel):
 
     api_key: SecretStr | None = Field(default=None, description="The key that the server asks for; unset: any.")
     allowed_hosts: Names = Field(default=(), description="Further Host headers that the server answers to.")
+    fetch_hosts: FetchHosts = Field(
+        default=(),
+        description="Hosts that the server may fetch documents from, over https; `http://NAME` allows that host http, "
+        "and `:PORT` another port.",
+    )
+    fetch_seconds: float = Field(default=30.0, gt=0, description="Longest time to fetch one document.")
     cors_origins: Names = Field(default=(), description="Web origins that may call the server.")
     isolate: bool = Field(default=True, description="Whether the server runs the engine in a process of its own.")
     max_body_bytes: int = Field(default=96 * MIB, gt=0, description="Largest body of a request to the server.")

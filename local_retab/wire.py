@@ -18,6 +18,8 @@ MIN_DPI, MAX_DPI = 96, 300
 MAX_CONSENSUS = 16
 
 DocumentType = Literal["pdf", "image", "csv", "xlsx", "docx", "txt"]
+SourcesMode = Literal["located", "cited"]
+JobStatus = Literal["pending", "running", "completed", "error"]
 SHA256 = "^[0-9a-fA-F]{64}$"
 
 Status = Literal["pending", "queued", "in_progress", "completed", "failed", "cancelled"]
@@ -72,7 +74,7 @@ class DocumentInput(_Request):
 class SourcesRequest(_Request):
     """How sources are wanted."""
 
-    mode: Literal["located", "cited"] = "located"
+    mode: SourcesMode = "located"
 
 
 def _null_is(default: Any) -> BeforeValidator:
@@ -160,10 +162,10 @@ class ConsensusRequest(_Request):
 class SourcesJobRequest(_Request):
     """The body of POST /v1/extractions/{id}/sources."""
 
-    mode: Annotated[Literal["located", "cited"], _null_is("located")] = "located"
+    mode: Annotated[SourcesMode, _null_is("located")] = "located"
     background: Annotated[bool, _null_is(False)] = False
     job_id: str | None = None
-    retry: bool | None = None
+    retry: Annotated[bool, _null_is(False)] = False
 
 
 class UploadRequest(_Request):
@@ -242,7 +244,7 @@ class ExtractionSources(_Response):
     mirrors the output, each leaf ``{"value", "source"}``; ``evidence`` has the status of each leaf by its dotted path.
     """
 
-    mode: Literal["located", "cited"]
+    mode: SourcesMode
     document_type: DocumentType
     sources: JsonValue
     evidence: dict[str, Any]
@@ -278,6 +280,14 @@ class Extraction(ExtractionChunk):
     )
     absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
     sources: ExtractionSources | None = None
+
+
+class StreamFailure(_Response):
+    """The last line of a stream that failed: what was shown last, if anything, and why it ended."""
+
+    status: Status
+    error: ErrorInfo
+    streaming_error: ErrorInfo
 
 
 class ParseOutput(_Response):
@@ -323,6 +333,27 @@ class Reconciliation(_Response):
     alignment: dict[str, Any]
 
 
+class SourcesJobError(_Response):
+    """Why sources could not be found."""
+
+    code: str
+    message: str
+    is_retryable: bool
+
+
+class SourcesJob(_Response):
+    """The search for sources; ``revision`` counts its attempts, from 1."""
+
+    id: str
+    object: Literal["extraction.sources.job"] = "extraction.sources.job"
+    mode: SourcesMode
+    status: JobStatus
+    revision: int
+    is_partial: bool = False
+    error: SourcesJobError | None = None
+    updated_at: datetime
+
+
 class SourcesResponse(_Response):
     """An extraction's output with the place in the document that each value was found at."""
 
@@ -330,10 +361,15 @@ class SourcesResponse(_Response):
     extraction_id: str
     document_type: DocumentType
     file: FileRef
-    extraction: dict[str, Any]
-    sources: dict[str, Any]
+    extraction: JsonValue
+    sources: JsonValue
     evidence: dict[str, Any] | None = Field(default_factory=dict)
-    job: dict[str, Any] | None = None
+    job: SourcesJob | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether more may be found if one waits."""
+        return self.job is not None and self.job.status in ("pending", "running")
 
 
 class File(_Response):

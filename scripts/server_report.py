@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -240,8 +241,16 @@ def first_byte(rounds: int = 40, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def kills(count: int = 30, seed: int = 1, as_json: AsJson = False) -> None:
-    """Kill the server or its worker at random moments under mixed load; then look at what became of every request."""
+def kills(
+    count: int = 30,
+    seed: int = 1,
+    gap: Annotated[tuple[float, float], typer.Option(help="Shortest and longest seconds from kill to kill")] = (1, 15),
+    as_json: AsJson = False,
+) -> None:
+    """Kill the server or its worker at random moments under mixed load; then look at what became of every request.
+
+    With short gaps hardly a request ends before it was interrupted twice; with long ones hardly one is interrupted.
+    """
     chance = random.Random(seed)
     accepted: list[str] = []
     lock = threading.Lock()
@@ -274,7 +283,7 @@ def kills(count: int = 30, seed: int = 1, as_json: AsJson = False) -> None:
         for thread in loads:
             thread.start()
         for _ in range(count):
-            time.sleep(chance.uniform(0.2, 3.0))
+            time.sleep(chance.uniform(*gap))
             _, *workers = running.pids()
             if workers and chance.random() < 0.5:
                 killed["worker"] += 1
@@ -292,15 +301,21 @@ def kills(count: int = 30, seed: int = 1, as_json: AsJson = False) -> None:
         with sqlite3.connect(folder / "local_retab.sqlite3") as connection:
             integrity = [row[0] for row in connection.execute("PRAGMA integrity_check")]
             broken_keys = connection.execute("PRAGMA foreign_key_check").fetchall()
-            rows = connection.execute("SELECT id, status, attempts, background FROM records").fetchall()
-    ids = [row[0] for row in rows]
+            rows = connection.execute("SELECT id, status, attempts, filename, body FROM records").fetchall()
+    ended = [row for row in rows if row[0] in statuses]
+    errors = [json.loads(row[4])["error"] for row in ended if row[1] == "failed"]
     show(
         {
             "killed": killed,
             "accepted_in_background": len(accepted),
-            "lost": len(set(accepted) - set(ids)),
-            "doubled": len(ids) - len(set(ids)),
-            "ended": {status: list(statuses.values()).count(status) for status in ENDED},
+            "completed": sum(row[1] == "completed" for row in ended),
+            "completed_at_second_attempt": sum(row[1] == "completed" and row[2] > 1 for row in ended),
+            "failed_with_code": dict(Counter(error["code"] for error in errors if error)),
+            "failed_without_code": sum(not error for error in errors),
+            "cancelled": sum(row[1] == "cancelled" for row in ended),
+            "lost": len(accepted) - len(ended),
+            # Every request has a filename of its own.
+            "doubled": len(rows) - len({row[3] for row in rows}),
             "not_ended": sum(status not in ENDED for status in statuses.values()),
             "records": len(rows),
             "illegal_states": sum(row[1] not in LEGAL for row in rows),
@@ -313,7 +328,7 @@ def kills(count: int = 30, seed: int = 1, as_json: AsJson = False) -> None:
     )
 
 
-def settle(running: Server, accepted: list[str], seconds: float = 120.0) -> dict[str, str]:
+def settle(running: Server, accepted: list[str], seconds: float = 300.0) -> dict[str, str]:
     """Wait until everything that was accepted has ended; status by id."""
     statuses = dict.fromkeys(accepted, "unknown")
     end = time.monotonic() + seconds

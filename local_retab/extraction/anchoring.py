@@ -51,6 +51,39 @@ def to_wire(
     return ExtractionSources(mode=mode, document_type=document_type(document), sources=tree, evidence=evidence)
 
 
+def carry_over(found: ExtractionSources | None, output: JsonValue, unfound: str) -> tuple[Any, dict[str, Any]]:
+    """The tree and the evidence of sources for ``output``, taken from those of another run on the same document.
+
+    A value that the other run did not give at the same path has no source, and ``unfound`` is its status.
+    """
+    evidence: dict[str, Any] = {}
+
+    def carry(value: JsonValue, node: Any, path: tuple[str | int, ...]) -> Any:
+        if isinstance(value, dict) and value:
+            branch = node if isinstance(node, dict) else {}
+            return {key: carry(item, branch.get(key), (*path, key)) for key, item in value.items()}
+        if isinstance(value, list) and value:
+            items = node if isinstance(node, list) else []
+            rest = [None] * (len(value) - len(items))
+            return [
+                carry(item, other, (*path, i))
+                for i, (item, other) in enumerate(zip(value, [*items, *rest], strict=False))
+            ]
+        name = ".".join(map(str, path))
+        if found is not None and _is_leaf_of(node, value) and name in found.evidence:
+            evidence[name] = found.evidence[name]
+            return node
+        evidence[name] = {"kind": "unavailable", "status": unfound, "sources": None}
+        return {"value": value, "source": None}
+
+    return carry(output, None if found is None else found.sources, ()), evidence
+
+
+def _is_leaf_of(node: Any, value: JsonValue) -> bool:
+    same_kind = isinstance(node, dict) and isinstance(node.get("value"), bool) == isinstance(value, bool)
+    return same_kind and node.keys() == {"value", "source"} and node["value"] == value
+
+
 def document_type(document: Document) -> DocumentType:
     """The wire's name for what the document is."""
     match document.kind:

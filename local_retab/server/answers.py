@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from local_retab.errors import GenerationCancelledError, LocalRetabError
 from local_retab.server.failures import failure, info
-from local_retab.wire import Extraction, ExtractionChunk
+from local_retab.wire import Extraction, ExtractionChunk, StreamFailure
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from local_retab.server.feed import Feed
+    from local_retab.wire import Status
 
 Form = Literal["object", "lines", "last_line"]
 STREAM_HEADERS = [
@@ -106,10 +107,11 @@ def _line(chunk: ExtractionChunk) -> bytes:
 
 
 def _error_line(error: LocalRetabError, shown: ExtractionChunk | None) -> bytes:
-    found = info(error).model_dump(mode="json")
+    found = info(error)
+    status: Status = "cancelled" if isinstance(error, GenerationCancelledError) else "failed"
+    failed = StreamFailure(status=status, error=found, streaming_error=found)
     values = {} if shown is None else shown.model_dump(mode="json")
-    status = "cancelled" if isinstance(error, GenerationCancelledError) else "failed"
-    return json.dumps({**values, "status": status, "error": found, "streaming_error": found}).encode() + b"\n"
+    return json.dumps({**values, **failed.model_dump(mode="json")}).encode() + b"\n"
 
 
 async def _hang_up(receive: Receive) -> None:

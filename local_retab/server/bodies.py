@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from starlette.requests import Request
 
 from local_retab.errors import RequestError
 from local_retab.server.failures import invalid
-from local_retab.service.extractions import Idempotency
+from local_retab.service.records import Idempotency
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -32,8 +33,9 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     if not isinstance(values, dict):
         raise RequestError("The body is not a JSON object. Send one.")
     for name, text in request.query_params.items():
-        if name in model.model_fields and name not in values:
-            values[name] = _value(text)
+        field = model.model_fields.get(name)
+        if field is not None and name not in values:
+            values[name] = _value(field, text)
     try:
         # Through JSON once more: it refuses what Python's reader lets pass, such as lone surrogates.
         return model.model_validate_json(json.dumps(values))
@@ -45,7 +47,10 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _value(text: str) -> Any:
+def _value(field: FieldInfo, text: str) -> Any:
+    """A value of the query: JSON where the field cannot be a text. ``null`` is no null there but a word."""
+    if str in (field.annotation, *get_args(field.annotation)) or text[:1] not in ("{", "["):
+        return text
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import cast, get_args
+from urllib.parse import quote, urlencode
+
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,22 +17,26 @@ from local_retab.server.answers import Form, RunAnswer
 from local_retab.server.bodies import flag, idempotency_of, option, read_body
 from local_retab.server.feed import Feed
 from local_retab.server.listing import filters_of, respond, respond_page, window_of
-from local_retab.server.openapi import FAILURES, body_of, id_list, streams
+from local_retab.server.openapi import FAILURES, body_of, id_list, sources_query, streams
 from local_retab.server.state import service_of, state_of
 from local_retab.service.runner import Run
+from local_retab.service.sources import POLL_SECONDS, WAIT_SECONDS
 from local_retab.wire import (
     Extraction,
     ExtractionParameters,
     ExtractionRequest,
     ListPage,
     SourcesJobRequest,
+    SourcesMode,
     SourcesResponse,
 )
 
 router = APIRouter(prefix="/v1/extractions", tags=["extractions"], responses=FAILURES)
 
 
-@router.post("", status_code=201, responses={201: {"model": Extraction}}, openapi_extra=body_of(ExtractionRequest))
+@router.post(
+    "", status_code=201, responses={201: {"model": Extraction}, **streams()}, openapi_extra=body_of(ExtractionRequest)
+)
 async def create(request: Request) -> Response:
     """Extract and answer with the finished extraction; in the background with its record; with ``stream`` in lines."""
     body = await read_body(request, ExtractionRequest)
@@ -45,7 +54,7 @@ async def create(request: Request) -> Response:
     return await _answer(request, body, "object", 201)
 
 
-@router.post("/stream", responses=streams(Extraction), openapi_extra=body_of(ExtractionRequest))
+@router.post("/stream", responses=streams(), openapi_extra=body_of(ExtractionRequest))
 async def stream(request: Request) -> Response:
     """Extract, and stream partial results as lines of JSON; the last line is the finished extraction.
 
@@ -108,20 +117,39 @@ async def cancel(request: Request, extraction_id: str) -> Response:
     return respond(await run_in_threadpool(service_of(request).extractions.cancel, extraction_id))
 
 
-@router.get("/{extraction_id}/sources", responses={200: {"model": SourcesResponse}})
+@router.get("/{extraction_id}/sources", responses={200: {"model": SourcesResponse}}, openapi_extra=sources_query())
 async def get_sources(request: Request, extraction_id: str) -> Response:
-    """Where in the document each value was found."""
+    """Where in the document each value was found; ``job`` says whether cited ones are still sought."""
     mode = option(request, "mode") or "located"
-    job_id = request.query_params.get("job_id")
-    sources = service_of(request).sources
-    return respond(await run_in_threadpool(sources.get, extraction_id, mode, job_id))
+    if mode not in get_args(SourcesMode):
+        raise RequestError(f"mode: {mode[:80]!r} is not located or cited.", details={"field": "mode"})
+    asked = SourcesJobRequest(mode=cast("SourcesMode", mode), job_id=request.query_params.get("job_id"))
+    return respond(await _sources(request, extraction_id, asked))
 
 
 @router.post(
-    "/{extraction_id}/sources", responses={200: {"model": SourcesResponse}}, openapi_extra=body_of(SourcesJobRequest)
+    "/{extraction_id}/sources",
+    responses={
+        200: {"model": SourcesResponse},
+        202: {"model": SourcesResponse, "description": "The sources are still sought; ask at Location"},
+    },
+    openapi_extra=body_of(SourcesJobRequest),
 )
 async def create_sources(request: Request, extraction_id: str) -> Response:
-    """Find the sources; repeated calls give the same job."""
-    body = await read_body(request, SourcesJobRequest)
-    sources = service_of(request).sources
-    return respond(await run_in_threadpool(sources.create, extraction_id, body.mode, body.job_id))
+    """Find the sources, waiting for them at most 20 seconds; repeated calls join the same job."""
+    found = await _sources(request, extraction_id, await read_body(request, SourcesJobRequest))
+    if not found.under_way or found.job is None:
+        return respond(found)
+    query = urlencode({"mode": found.job.mode, "job_id": found.job.id})
+    return respond(found, 202, {"Location": f"/v1/extractions/{quote(extraction_id)}/sources?{query}"})
+
+
+async def _sources(request: Request, extraction_id: str, asked: SourcesJobRequest) -> SourcesResponse:
+    """The sources, for which no thread waits."""
+    look = service_of(request).sources.look
+    found = await run_in_threadpool(look, extraction_id, asked.mode, asked.job_id, retry=asked.retry)
+    end = time.monotonic() + WAIT_SECONDS
+    while found.under_way and not asked.background and time.monotonic() < end:
+        await asyncio.sleep(POLL_SECONDS)
+        found = await run_in_threadpool(look, extraction_id, asked.mode, asked.job_id)
+    return found

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from local_retab.errors import RequestError
-from local_retab.server.bodies import option, read_body
+from local_retab.server.bodies import idempotency_of, option, read_body
 from local_retab.server.listing import period_of, respond, respond_page, window_of
 from local_retab.server.openapi import FAILURES, body_of, id_list
 from local_retab.server.state import base_of, service_of
@@ -21,7 +21,8 @@ router = APIRouter(prefix="/v1/files", tags=["files"], responses=FAILURES)
 async def begin_upload(request: Request) -> Response:
     """Reserve a file; its bytes are then sent to the answer's ``uploadUrl``."""
     body = await read_body(request, UploadRequest)
-    return respond(await run_in_threadpool(service_of(request).files.begin_upload, body, base_of(request)), 201)
+    files, idempotency = service_of(request).files, await idempotency_of(request)
+    return respond(await run_in_threadpool(files.begin_upload, body, base_of(request), idempotency), 201)
 
 
 @router.post(
@@ -33,7 +34,7 @@ async def complete_upload(request: Request, file_id: str) -> Response:
     return respond(await run_in_threadpool(service_of(request).files.complete_upload, file_id, body))
 
 
-@router.put("/{file_id}/content")
+@router.put("/{file_id}/content", response_class=Response)
 async def receive(request: Request, file_id: str, expires: str = "", signature: str = "") -> Response:
     """Send the bytes of a reserved file. The link is its own permission; no key is needed."""
     service = service_of(request)
@@ -42,7 +43,11 @@ async def receive(request: Request, file_id: str, expires: str = "", signature: 
     return Response(status_code=200)
 
 
-@router.get("/{file_id}/content")
+@router.get(
+    "/{file_id}/content",
+    response_class=Response,
+    responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
+)
 async def content(request: Request, file_id: str, expires: str = "", signature: str = "") -> Response:
     """The bytes of a file. The link is its own permission; no key is needed."""
     service = service_of(request)

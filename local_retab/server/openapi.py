@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -12,20 +12,27 @@ from pydantic.json_schema import models_json_schema
 from local_retab.wire import (
     ConsensusRequest,
     ErrorBody,
+    Extraction,
+    ExtractionChunk,
     ExtractionRequest,
     ParseRequest,
     SchemaRequest,
     SourcesJobRequest,
+    SourcesMode,
+    StreamFailure,
     UploadCompletion,
     UploadRequest,
 )
 
-REQUESTS = (
+NAMED = (
     ConsensusRequest,
+    Extraction,
+    ExtractionChunk,
     ExtractionRequest,
     ParseRequest,
     SchemaRequest,
     SourcesJobRequest,
+    StreamFailure,
     UploadCompletion,
     UploadRequest,
 )
@@ -43,6 +50,7 @@ FAILURES: Responses = {
         410: "Expired",
         413: "Too large",
         422: "The request cannot be carried out as asked",
+        424: "A document of an allowed host could not be fetched",
         429: "Overloaded",
         500: "A fault of the server",
         503: "The engine is being restarted",
@@ -56,46 +64,60 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def streams(model: type[BaseModel]) -> Responses:
-    """The documentation of an answer in lines."""
-    schema = {"$ref": REFERENCE.format(model=model.__name__)}
-    content = {"application/stream+json": {"schema": {"type": "string"}}, "application/json": {"schema": schema}}
-    return {200: {"description": "Snapshots, one on a line", "content": content}}
+def streams() -> Responses:
+    """The documentation of an answer in lines, or at once."""
+    lines = [{"$ref": REFERENCE.format(model=model.__name__)} for model in (ExtractionChunk, StreamFailure)]
+    content = {
+        "application/stream+json": {"schema": {"type": "string"}, "x-itemSchema": {"anyOf": lines}},
+        "application/json": {"schema": {"$ref": REFERENCE.format(model=Extraction.__name__)}},
+    }
+    return {200: {"description": "Snapshots, one on a line; the last is an Extraction", "content": content}}
 
 
 def id_list(*, records: bool) -> dict[str, Any]:
     """The documentation of the query of a list."""
 
-    def parameter(name: str, **schema: Any) -> dict[str, Any]:
-        return {"name": name, "in": "query", "required": False, "schema": schema}
-
     text = {"type": "string"}
     found = [
-        parameter("before", **text),
-        parameter("after", **text),
-        parameter("limit", type="integer", minimum=1, maximum=100, default=10),
-        parameter("order", enum=["asc", "desc"], default="desc"),
-        parameter("filename", **text),
-        parameter("from_date", **text),
-        parameter("to_date", **text),
+        _parameter("before", **text),
+        _parameter("after", **text),
+        _parameter("limit", type="integer", minimum=1, maximum=100, default=10),
+        _parameter("order", enum=["asc", "desc"], default="desc"),
+        _parameter("filename", **text),
+        _parameter("from_date", **text),
+        _parameter("to_date", **text),
     ]
     if records:
         found += [
-            parameter("filename_contains", **text),
-            parameter("document_type", type="array", items=text),
-            parameter("status", **text),
-            parameter("metadata", **text),
+            _parameter("filename_contains", **text),
+            _parameter("document_type", type="array", items=text),
+            _parameter("status", **text),
+            _parameter("metadata", **text),
         ]
     else:
-        found += [parameter("mime_type", **text), parameter("sort_by", enum=["created_at", "updated_at"])]
+        found += [_parameter("mime_type", **text), _parameter("sort_by", enum=["created_at", "updated_at"])]
     return {"parameters": found}
 
 
+def sources_query() -> dict[str, Any]:
+    """The documentation of the query of sources."""
+    return {
+        "parameters": [
+            _parameter("mode", enum=list(get_args(SourcesMode)), default="located"),
+            _parameter("job_id", type="string"),
+        ]
+    }
+
+
+def _parameter(name: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the request models that the routes name."""
+    """The OpenAPI document, with the models that the routes only name."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, definitions = models_json_schema([(model, "validation") for model in REQUESTS], ref_template=REFERENCE)
+        _, definitions = models_json_schema([(model, "validation") for model in NAMED], ref_template=REFERENCE)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in definitions["$defs"].items():
             schemas.setdefault(name, schema)

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local_retab.server.bodies import flag, read_body
+from local_retab.server.bodies import flag, idempotency_of, read_body
 from local_retab.server.listing import filters_of, respond, respond_page, window_of
 from local_retab.server.openapi import FAILURES, body_of, id_list
 from local_retab.server.state import service_of
@@ -20,11 +20,12 @@ router = APIRouter(prefix="/v1/parses", tags=["parses"], responses=FAILURES)
 async def create(request: Request) -> Response:
     """Read the text of a document, page by page."""
     body = await read_body(request, ParseRequest)
-    service = service_of(request)
+    service, idempotency = service_of(request), await idempotency_of(request)
 
     def parse() -> Parse:
         values = {name: getattr(body, name) for name in ParseParameters.model_fields}
-        return service.parses.create(service.documents.read(body.document), ParseParameters.model_construct(**values))
+        document = service.documents.read(body.document)
+        return service.parses.create(document, ParseParameters.model_construct(**values), idempotency)
 
     return respond(await run_in_threadpool(parse), 201)
 

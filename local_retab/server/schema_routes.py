@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local_retab.server.bodies import read_body
+from local_retab.server.bodies import idempotency_of, read_body
 from local_retab.server.listing import respond
 from local_retab.server.openapi import FAILURES, body_of
 from local_retab.server.state import service_of
@@ -25,12 +25,12 @@ router = APIRouter(prefix="/v1", tags=["schemas"], responses=FAILURES)
 async def generate(request: Request) -> Response:
     """Propose a JSON schema for documents."""
     body = await read_body(request, SchemaRequest)
-    service = service_of(request)
+    service, idempotency = service_of(request), await idempotency_of(request)
 
     def propose() -> SchemaGeneration:
         documents = [service.documents.read(document) for document in body.documents]
         values = {name: getattr(body, name) for name in SchemaParameters.model_fields}
-        return service.schemas.create(documents, SchemaParameters.model_construct(**values))
+        return service.schemas.create(documents, SchemaParameters.model_construct(**values), idempotency)
 
     return respond(await run_in_threadpool(propose), 201)
 

@@ -1,4 +1,4 @@
-"""From a document of a request, in any of its wire forms, to its bytes. Nothing is fetched, no path is opened."""
+"""From a document of a request, in any of its wire forms, to its bytes. No path is ever opened."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from local_retab.storage import Record, Storage, StoredFile
     from local_retab.wire import DocumentInput
 
+REMOTE = ("https://", "http://")
 _CONTENT = re.compile(r"/v1/files/(file_[A-Za-z0-9_-]+)/content")
 
 
@@ -41,6 +42,11 @@ class DocumentReader:
         file_id = self._file_of(document.url)
         if file_id is not None:
             return self._stored(file_id, document.filename)
+        if self._settings.fetch_hosts and document.url.lower().startswith(REMOTE):
+            from local_retab.service.fetching import Fetcher
+
+            data = Fetcher(self._settings).fetch(document.url)
+            return load(data, filename=document.filename, settings=self._settings)
         # Unlike a path, MIMEData is never opened.
         return load(MIMEData(filename=document.filename or "document", url=document.url), settings=self._settings)
 
@@ -70,7 +76,7 @@ class DocumentReader:
 
     def _file_of(self, url: str) -> str | None:
         """The id of the stored file that a URL names: a durable reference, or one of our own signed links."""
-        if not url.startswith(("https://", "http://")):
+        if not url.startswith(REMOTE):
             return None
         try:
             parts = urlsplit(url)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from local_retab.errors import EngineError
+from local_retab.service.citations import Citations
 from local_retab.service.consensus import reconcile_inputs
 from local_retab.service.documents import DocumentReader
 from local_retab.service.extractions import Extractions
@@ -43,7 +44,8 @@ class _Parts:
         self.schemas = SchemaGenerations(*shared)
         self.parses = Parses(settings, self.storage, self.documents, self.running)
         self.files = FileCases(settings, self.storage, self.documents, links)
-        self.sources = Sources(settings, self.extractions, self.storage, self.documents)
+        citations = Citations(settings, service.store, self.extractions, self.storage, self.documents, self.running)
+        self.sources = Sources(settings, self.extractions, citations, self.storage, self.documents)
         self.running.set_work(
             {
                 "extraction": self.extractions.execute,

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_retab.errors import ConflictError, ExtractionNotFoundError, LocalRetabError, RequestError
+from local_retab.errors import ExtractionNotFoundError, LocalRetabError, RequestError
 from local_retab.service.fingerprint import result_key
 from local_retab.service.identifiers import new_id
 from local_retab.service.recording import FinishedRun, RecordedRun
@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 
     from local_retab.documents import Document
     from local_retab.service.documents import DocumentReader
+    from local_retab.service.records import Idempotency
     from local_retab.service.runner import Run, Runner
     from local_retab.service.running import Running
     from local_retab.settings import Settings
     from local_retab.storage import Storage
     from local_retab.weights import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """The caller's key for an operation, and the hash of the request that it stands for."""
-
-    key: str
-    body_hash: str
 
 
 class Extractions(RecordCases[Extraction]):
@@ -69,13 +62,12 @@ class Extractions(RecordCases[Extraction]):
         RequestError, SchemaError, ModelError or StorageError here; errors of the document and of the run come with
         the chunks.
         """
-        known = self._known(idempotency)
-        if known is not None and known.status == "completed":
-            return FinishedRun(self.response(known))
-        if known is not None and known.status not in ("failed", "cancelled"):
-            raise _under_way(known.id)
+        known = self.known(idempotency)
+        answer = self.answer_of(known)
+        if answer is not None:
+            return FinishedRun(answer)
         key = self._key(document, parameters)
-        begun = _begun(new_id("extr"), now(), document, parameters, background=False)
+        begun = unfinished(new_id("extr"), now(), document, parameters, background=False)
         cached = None if parameters.bust_cache else self._storage.cache.get(key.text)
         if cached is not None:
             found = _renewed(cached, begun, parameters)
@@ -93,11 +85,12 @@ class Extractions(RecordCases[Extraction]):
         if parameters.stream:
             raise RequestError("stream and background exclude each other. Send one of them.")
         check(parameters, self._models, self._settings)
-        known = self._known(idempotency)
-        if known is not None and known.status not in ("failed", "cancelled"):
-            return self.response(known)
+        known = self.known(idempotency)
+        answer = self.answer_of(known)
+        if answer is not None:
+            return answer
         self.check_queue()
-        begun = _begun(new_id("extr"), now(), document, parameters, background=True)
+        begun = unfinished(new_id("extr"), now(), document, parameters, background=True)
         self._add(begun, document, parameters, idempotency, known)
         self._running.wake()
         return begun
@@ -131,13 +124,6 @@ class Extractions(RecordCases[Extraction]):
         sha256 = hashlib.sha256(document.data).hexdigest()
         return _Key(result_key(sha256, document.mime_type, parameters, model, self._settings), sha256)
 
-    def _known(self, idempotency: Idempotency | None) -> Record | None:
-        """The record that an earlier request under the same key made."""
-        if idempotency is None:
-            return None
-        record_id = self._storage.keys.find(idempotency.key, idempotency.body_hash)
-        return None if record_id is None else self._storage.records.get(record_id, "extraction")
-
     def _add(
         self,
         extraction: Extraction,
@@ -164,11 +150,7 @@ class Extractions(RecordCases[Extraction]):
         with storage.files_lock:
             storage.files.add(document.id, document.filename, document.mime_type, document.data)
             storage.records.add(record, storage.owner.id)
-        if idempotency is not None:
-            replaced = None if known is None else known.id
-            if not storage.keys.remember(idempotency.key, idempotency.body_hash, record.id, instead_of=replaced):
-                storage.delete_record(record.id, "extraction")
-                raise _under_way(record.id)
+        self.bind(idempotency, record.id, known)
 
     def _recorded(self, run: Run, begun: Extraction, key: _Key) -> RecordedRun:
         def ended(outcome: Extraction | LocalRetabError) -> bool:
@@ -198,14 +180,7 @@ class _Key:
     document_sha256: str
 
 
-def _under_way(record_id: str) -> ConflictError:
-    return ConflictError(
-        "A request under the same Idempotency-Key is under way. Wait for it to end, then send this one again.",
-        details={"id": record_id},
-    )
-
-
-def _begun(
+def unfinished(
     record_id: str, created_at: datetime, document: Document, parameters: ExtractionParameters, *, background: bool
 ) -> Extraction:
     """An extraction without a result yet."""

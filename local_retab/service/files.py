@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from local_retab.service.documents import DocumentReader
     from local_retab.service.links import Links
+    from local_retab.service.records import Idempotency
     from local_retab.settings import Settings
     from local_retab.storage import Storage
 
@@ -43,13 +44,19 @@ class FileCases:
         self._documents = documents
         self._links = links
 
-    def begin_upload(self, request: UploadRequest, base: str) -> FileUpload:
-        """Reserve a file. Raises DocumentLimitError when it is announced too large."""
+    def begin_upload(self, request: UploadRequest, base: str, idempotency: Idempotency | None = None) -> FileUpload:
+        """Reserve a file; under a key whose file waits for its bytes, or has them, that file once more.
+
+        Raises DocumentLimitError when it is announced too large, ConflictError for a key of another request.
+        """
         if not self._storage.keeps:
             raise RequestError(
                 "Files cannot be uploaded: with LOCAL_RETAB_KEEP=none nothing is stored. Send the bytes inline."
             )
         self._check_size(request.size_bytes, request.filename)
+        known = self._known(idempotency)
+        if known is not None and (known.state == "ready" or not _has_expired(known)):
+            return self._upload(known, base)
         expires_at = self._end_of_link()
         file = self._storage.files.reserve(
             request.filename,
@@ -58,11 +65,28 @@ class FileCases:
             None if request.sha256 is None else request.sha256.lower(),
             expires_at,
         )
+        if idempotency is not None:
+            replaced = None if known is None else known.id
+            keys = self._storage.upload_keys
+            if not keys.remember(idempotency.key, idempotency.body_hash, file.id, instead_of=replaced):
+                self._storage.delete_file(file.id)
+                return self.begin_upload(request, base, idempotency)
+        return self._upload(file, base)
+
+    def _known(self, idempotency: Idempotency | None) -> StoredFile | None:
+        """The file that an earlier request under the same key reserved. Raises ConflictError for another request."""
+        if idempotency is None:
+            return None
+        file_id = self._storage.upload_keys.find(idempotency.key, idempotency.body_hash)
+        return None if file_id is None else self._storage.files.get(file_id)
+
+    def _upload(self, file: StoredFile, base: str) -> FileUpload:
+        assert file.expires_at is not None
         return FileUpload(
             file_id=file.id,
-            upload_url=base + self._links.path("PUT", file.id, expires_at),
-            upload_headers={"Content-Type": request.content_type or UNKNOWN_TYPE},
-            expires_at=expires_at.replace(microsecond=0),
+            upload_url=base + self._links.path("PUT", file.id, file.expires_at),
+            upload_headers={"Content-Type": file.mime_type or UNKNOWN_TYPE},
+            expires_at=file.expires_at.replace(microsecond=0),
         )
 
     async def receive(self, file_id: str, chunks: AsyncIterator[bytes]) -> None:
@@ -94,7 +118,7 @@ class FileCases:
         """
         file = self._reserved(file_id)
         wanted = {sum_.lower() for sum_ in (file.expected_sha256, completion.sha256) if sum_ is not None}
-        if file.state == "pending" and file.expires_at is not None and file.expires_at < datetime.now(UTC):
+        if file.state == "pending" and _has_expired(file):
             raise LinkExpiredError(f"The upload session of {file_id} has expired. Begin a new upload.")
         if file.size is None or file.size != file.expected_size:
             came = "no bytes" if file.size is None else f"{file.size:,} bytes"
@@ -202,6 +226,10 @@ def not_found(file_id: str) -> StoredFileNotFoundError:
     return StoredFileNotFoundError(
         f"No file {file_id[:80]!r} is stored. List them to see which there are.", details={"id": file_id[:80]}
     )
+
+
+def _has_expired(file: StoredFile) -> bool:
+    return file.expires_at is not None and file.expires_at < datetime.now(UTC)
 
 
 def media_type_of(filename: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from local_retab.errors import ParseNotFoundError
 from local_retab.extraction.parsing import parse_pages
 from local_retab.service.identifiers import new_id
-from local_retab.service.records import RecordCases, Stopper
+from local_retab.service.records import Idempotency, RecordCases, Stopper
 from local_retab.storage import Record, RecordFile
 from local_retab.wire import Parse, ParseOutput, ParseParameters, Usage, now
 
@@ -28,8 +28,12 @@ class Parses(RecordCases[Parse]):
         )
         self._documents = documents
 
-    def create(self, document: Document, parameters: ParseParameters) -> Parse:
+    def create(self, document: Document, parameters: ParseParameters, idempotency: Idempotency | None = None) -> Parse:
         """Read the text now, or put the request in the durable queue. Raises DocumentError."""
+        known = self.known(idempotency)
+        answer = self.answer_of(known)
+        if answer is not None:
+            return answer
         if parameters.background:
             self.check_queue()
         begun = Parse(
@@ -59,6 +63,7 @@ class Parses(RecordCases[Parse]):
         with storage.files_lock:
             storage.files.add(document.id, document.filename, document.mime_type, document.data)
             storage.records.add(record, storage.owner.id)
+        self.bind(idempotency, record.id, known)
         if parameters.background:
             self._running.wake()
             return begun

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from local_retab.errors import (
+    ConflictError,
     LocalRetabError,
     NotFoundError,
     OverloadedError,
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
     from local_retab.storage import Storage
 
 Response = TypeVar("Response", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The caller's key for an operation, and the hash of the request that it stands for."""
+
+    key: str
+    body_hash: str
 
 
 class Stopper:
@@ -122,6 +132,33 @@ class RecordCases(Generic[Response]):
         body = response.model_dump(mode="json")
         return body, body.pop(self._output_field)
 
+    def known(self, idempotency: Idempotency | None) -> Record | None:
+        """The record that an earlier request under the same key made. Raises ConflictError for another request."""
+        if idempotency is None:
+            return None
+        record_id = self._storage.keys.find(idempotency.key, idempotency.body_hash)
+        return None if record_id is None else self._storage.records.get(record_id, self._kind)
+
+    def answer_of(self, known: Record | None) -> Response | None:
+        """What answers a request whose record is ``known``; None when it is to be carried out, again or at all.
+
+        Raises ConflictError while an earlier one, which is not in the background, is under way.
+        """
+        if known is None or known.status in ("failed", "cancelled"):
+            return None
+        if known.status != "completed" and not known.background:
+            raise _under_way(known.id)
+        return self.response(known)
+
+    def bind(self, idempotency: Idempotency | None, record_id: str, known: Record | None) -> None:
+        """Let the key stand for a new record instead of ``known``. Raises ConflictError when another was faster."""
+        if idempotency is None:
+            return
+        replaced = None if known is None else known.id
+        if not self._storage.keys.remember(idempotency.key, idempotency.body_hash, record_id, instead_of=replaced):
+            self._storage.delete_record(record_id, self._kind)
+            raise _under_way(record_id)
+
     def check_queue(self) -> None:
         """Raises RequestError where nothing is kept, OverloadedError when too many requests wait."""
         if not self._storage.keeps:
@@ -163,3 +200,10 @@ class RecordCases(Generic[Response]):
             f"No {self._kind} {record_id[:80]!r} is stored. List them to see which there are.",
             details={"id": record_id[:80]},
         )
+
+
+def _under_way(record_id: str) -> ConflictError:
+    return ConflictError(
+        "A request under the same Idempotency-Key is under way. Wait for it to end, then send this one again.",
+        details={"id": record_id},
+    )

@@ -11,7 +11,7 @@ from local_retab.errors import EmptyDocumentError, SchemaNotFoundError
 from local_retab.extraction.parsing import parse_pages
 from local_retab.extraction.proposal import INSTRUCTIONS, PROPOSAL_SCHEMA, to_json_schema
 from local_retab.service.identifiers import new_id
-from local_retab.service.records import RecordCases, Stopper
+from local_retab.service.records import Idempotency, RecordCases, Stopper
 from local_retab.service.runner import RunRequest, check
 from local_retab.storage import Record, RecordFile
 from local_retab.wire import ExtractionParameters, SchemaGeneration, SchemaParameters, now
@@ -54,8 +54,14 @@ class SchemaGenerations(RecordCases[SchemaGeneration]):
         self._runner = runner
         self._documents = documents
 
-    def create(self, documents: Sequence[Document], parameters: SchemaParameters) -> SchemaGeneration:
+    def create(
+        self, documents: Sequence[Document], parameters: SchemaParameters, idempotency: Idempotency | None = None
+    ) -> SchemaGeneration:
         """Propose a schema now, or put the request in the durable queue. Raises DocumentError, ModelError."""
+        known = self.known(idempotency)
+        answer = self.answer_of(known)
+        if answer is not None:
+            return answer
         if parameters.background:
             self.check_queue()
         check(_as_extraction(parameters), self._models, self._settings)
@@ -79,6 +85,7 @@ class SchemaGenerations(RecordCases[SchemaGeneration]):
             for document in documents:
                 storage.files.add(document.id, document.filename, document.mime_type, document.data)
             storage.records.add(record, storage.owner.id)
+        self.bind(idempotency, record.id, known)
         if parameters.background:
             self._running.wake()
             return begun

@@ -82,4 +82,21 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX idempotency_keys_by_record ON idempotency_keys (record_id)",
         ),
     ),
+    (
+        "cited sources of stored extractions; idempotency keys of uploads",
+        (
+            # The extraction whose cited sources a record is there to find, and which has it to itself.
+            "ALTER TABLE records ADD COLUMN sources_of TEXT REFERENCES records (id) ON DELETE CASCADE",
+            "CREATE UNIQUE INDEX records_by_sources_of ON records (sources_of) WHERE sources_of IS NOT NULL",
+            """
+            CREATE TABLE upload_keys (
+                key TEXT PRIMARY KEY,
+                body_hash TEXT NOT NULL,
+                file_id TEXT NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+                created_at INTEGER NOT NULL
+            )
+            """,
+            "CREATE INDEX upload_keys_by_file ON upload_keys (file_id)",
+        ),
+    ),
 )

@@ -32,7 +32,10 @@ class RecordFile:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. ``body`` is the response without its output, ``request`` what a background run needs."""
+    """One request. ``body`` is the response without its output, ``request`` what a background run needs.
+
+    ``sources_of``: the extraction whose cited sources it finds; such a record is in no list and goes with it.
+    """
 
     id: str
     kind: Kind
@@ -45,6 +48,8 @@ class Record:
     files: tuple[RecordFile, ...] = ()
     background: bool = False
     attempts: int = 0
+    sources_of: str | None = None
+    updated_at: datetime | None = None
 
     @property
     def response(self) -> dict[str, Any]:
@@ -71,15 +76,20 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, record: Record, owner: str) -> None:
-        """Store a new record. A background one outlives a power cut from here on."""
+    def add(self, record: Record, owner: str) -> bool:
+        """Store a new record. A background one outlives a power cut from here on.
+
+        False when the extraction in ``sources_of`` is gone, or has another such record.
+        """
         now = _microseconds(record.created_at)
         filename = record.files[0].filename if record.files else ""
         with self._database.transaction(durable=record.background) as connection:
+            if record.sources_of is not None and not _may_have_sources(connection, record.sources_of):
+                return False
             connection.execute(
                 "INSERT INTO records (id, kind, status, created_at, updated_at, filename, folded_filename, extension, "
-                "metadata, request, body, output, background, owner, attempts) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "metadata, request, body, output, background, owner, attempts, sources_of) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     record.id,
                     record.kind,
@@ -96,6 +106,7 @@ class Records:
                     record.background,
                     owner,
                     record.attempts,
+                    record.sources_of,
                 ),
             )
             connection.executemany(
@@ -103,6 +114,7 @@ class Records:
                 "INSERT INTO record_files VALUES (?, ?, (SELECT id FROM files WHERE id = ?), ?)",
                 [(record.id, place, file.file_id, file.filename) for place, file in enumerate(record.files)],
             )
+        return True
 
     def finish(self, record_id: str, status: Status, body: dict[str, Any], output: Any, *, owner: str | None) -> bool:
         """End a record that is open. False when it ended before, was deleted, or belongs to another ``owner``."""
@@ -119,6 +131,12 @@ class Records:
         """The record, None when there is none."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM records WHERE id = ? AND kind = ?", (record_id, kind)).fetchone()
+            return None if row is None else _record(connection, row)
+
+    def with_sources_of(self, extraction_id: str) -> Record | None:
+        """The record that finds the cited sources of an extraction, None when there is none."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT * FROM records WHERE sources_of = ?", (extraction_id,)).fetchone()
             return None if row is None else _record(connection, row)
 
     def status(self, record_id: str) -> Status | None:
@@ -147,7 +165,7 @@ class Records:
 
 
 def _conditions(kind: Kind, filters: Filters) -> Sequence[Condition]:
-    found = [Condition("kind = ?", (kind,))]
+    found = [Condition("kind = ?", (kind,)), Condition("sources_of IS NULL")]
     if filters.filename:
         found.append(prefix_condition(filters.filename))
     if filters.filename_contains:
@@ -161,6 +179,14 @@ def _conditions(kind: Kind, filters: Filters) -> Sequence[Condition]:
         same = "EXISTS (SELECT 1 FROM json_each(records.metadata) AS pair WHERE pair.key = ? AND pair.value = ?)"
         found.append(Condition(same, (key, value)))
     return [*found, *between("created_at", filters.start, filters.end)]
+
+
+def _may_have_sources(connection: sqlite3.Connection, extraction_id: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM records WHERE id = ? AND NOT EXISTS (SELECT 1 FROM records WHERE sources_of = ?)",
+        (extraction_id, extraction_id),
+    ).fetchone()
+    return row is not None
 
 
 def _record(connection: sqlite3.Connection, row: sqlite3.Row) -> Record:
@@ -179,6 +205,8 @@ def _record(connection: sqlite3.Connection, row: sqlite3.Row) -> Record:
         files=tuple(RecordFile(file["file_id"], file["filename"]) for file in files),
         background=bool(row["background"]),
         attempts=row["attempts"],
+        sources_of=row["sources_of"],
+        updated_at=datetime.fromtimestamp(row["updated_at"] / 1e6, UTC),
     )
 
 

@@ -33,7 +33,8 @@ class Storage:
         self.records = Records(self.database)
         self.files = Files(self.database, home / "files" if self.keeps else None)
         self.cache = ResultCache(self.database, settings.max_cache_bytes if self.keeps else 0)
-        self.keys = IdempotencyKeys(self.database)
+        self.keys = IdempotencyKeys(self.database, "idempotency_keys", "record_id")
+        self.upload_keys = IdempotencyKeys(self.database, "upload_keys", "file_id")
         self.queue = Queue(self.database, self.owner)
         self._keep_days = settings.keep_days
         # Between adding a document and the record that names it, nobody may find it unused.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Reconciliation,
         SchemaGeneration,
         SchemaParameters,
+        SourcesMode,
         SourcesResponse,
     )
 
@@ -53,9 +54,11 @@ class SchemaCalls(RecordCalls["SchemaGeneration"], Protocol):
 
 
 class SourceCalls(Protocol):
-    def get(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse: ...
+    def get(self, extraction_id: str, mode: SourcesMode, job_id: str | None) -> SourcesResponse: ...
 
-    def create(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse: ...
+    def create(
+        self, extraction_id: str, mode: SourcesMode, job_id: str | None, *, background: bool, retry: bool
+    ) -> SourcesResponse: ...
 
 
 class FileCalls(Protocol):

@@ -30,6 +30,7 @@ from local_retab.wire import (
     Parse,
     Reconciliation,
     SchemaGeneration,
+    SourcesMode,
     SourcesResponse,
 )
 
@@ -254,13 +255,16 @@ class HttpSources:
     def __init__(self, calls: _Calls) -> None:
         self._calls = calls
 
-    def get(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse:
+    def get(self, extraction_id: str, mode: SourcesMode, job_id: str | None) -> SourcesResponse:
         path = f"extractions/{_quoted(extraction_id)}/sources"
         return self._calls.ask(SourcesResponse, "GET", path, params=_given({"mode": mode, "job_id": job_id}))
 
-    def create(self, extraction_id: str, mode: str, job_id: str | None) -> SourcesResponse:
+    def create(
+        self, extraction_id: str, mode: SourcesMode, job_id: str | None, *, background: bool, retry: bool
+    ) -> SourcesResponse:
         path = f"extractions/{_quoted(extraction_id)}/sources"
-        return self._calls.ask(SourcesResponse, "POST", path, json=_given({"mode": mode, "job_id": job_id}))
+        asked = _given({"mode": mode, "job_id": job_id, "background": background, "retry": retry})
+        return self._calls.ask(SourcesResponse, "POST", path, json=asked)
 
 
 class HttpFiles:

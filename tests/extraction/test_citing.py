@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scripted_service import ScriptedService
 
 from local_retab.documents import load
-from local_retab.wire import Extraction, ExtractionParameters
+from local_retab.extraction.anchoring import carry_over
+from local_retab.wire import Extraction, ExtractionParameters, ExtractionSources
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -121,3 +122,50 @@ def test_both_modes_answer_the_same(tmp_path: Path, mode: str) -> None:
     *_, last = service.stream(document, parameters)
     service.close()
     assert last.output == {"total": 20.0, "seller": "Acme Tools Ltd", "lines": []}
+
+
+def leaf(value: Any, source: Any = None) -> dict[str, Any]:
+    return {"value": value, "source": source}
+
+
+FOUND: dict[str, Any] = {"content": "x"}
+MISSING_EVIDENCE = {"kind": "unavailable", "status": "missing", "sources": None}
+
+
+@pytest.mark.parametrize(
+    ("output", "other", "carried"),
+    [
+        (1, leaf(1, FOUND), [""]),
+        (1, leaf(True, FOUND), []),
+        (1, leaf("1", FOUND), []),
+        (None, leaf(None), [""]),
+        ({"a": 1, "b": 2}, {"a": leaf(1, FOUND), "b": leaf(3, FOUND)}, ["a"]),
+        ({"a": 1, "b": 2}, {"b": leaf(2, FOUND)}, ["b"]),
+        ([1, 2, 3], [leaf(1, FOUND), leaf(9, FOUND)], ["0"]),
+        ([1], [leaf(1, FOUND), leaf(2, FOUND)], ["0"]),
+        ([{"a": 1}], leaf([], FOUND), []),
+        ({"a": 1}, [leaf(1)], []),
+        ([], leaf([]), [""]),
+        # The names of a leaf's parts are names of properties too.
+        ({"value": 1, "source": 2}, {"value": leaf(1, FOUND), "source": leaf(2)}, ["value", "source"]),
+        ({"value": 1, "source": 2}, leaf(1, FOUND), []),
+        (1, {"value": leaf(1), "source": leaf(2)}, []),
+    ],
+)
+def test_sources_of_another_run_count_where_it_gave_the_same(output: Any, other: Any, carried: list[str]) -> None:
+    matched = {"kind": "direct", "status": "matched", "sources": []}
+    names = ["", "a", "b", "0", "1", "value", "source"]
+    found = ExtractionSources(mode="cited", document_type="txt", sources=other, evidence=dict.fromkeys(names, matched))
+    tree, evidence = carry_over(found, output, "missing")
+    assert [path for path, entry in evidence.items() if entry == matched] == carried
+    assert all(entry in (matched, MISSING_EVIDENCE) for entry in evidence.values())
+    assert plain(tree, output) == output
+
+
+def plain(tree: Any, output: Any) -> Any:
+    """The values of a tree of sources that has the shape of ``output``."""
+    if isinstance(output, dict) and output:
+        return {key: plain(tree[key], item) for key, item in output.items()}
+    if isinstance(output, list) and output:
+        return [plain(item, value) for item, value in zip(tree, output, strict=True)]
+    return tree["value"]

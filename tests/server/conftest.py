@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from conformance import CheckedClient, Conformance
 from scripted_server import open_engine, serving_on, settings_for
 
 from local_retab.service import ExtractionService
@@ -33,8 +34,13 @@ def address(service: ExtractionService) -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def conformance(address: str) -> Conformance:
+    return Conformance(httpx.get(f"{address}/openapi.json").json())
+
+
 @pytest.fixture
-def http(address: str) -> Iterator[httpx.Client]:
-    """A plain client with a key."""
-    with httpx.Client(base_url=address, headers={"Authorization": "Bearer any"}, timeout=30) as client:
+def http(address: str, conformance: Conformance) -> Iterator[httpx.Client]:
+    """A plain client with a key, whose answers must be as our own OpenAPI document says."""
+    with CheckedClient(conformance, base_url=address, headers={"Authorization": "Bearer any"}, timeout=30) as client:
         yield client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripted_backend import ScriptedBackend
+import numpy as np
+from numpy.typing import NDArray
+from scripted_backend import ANSWER, END, ScriptedBackend
 
 from local_retab.engine.engine import Engine
 from local_retab.server import serving
@@ -29,6 +32,18 @@ SCHEMA: dict[str, Any] = {
 TEXT = "Invoice INV-1, total 12.50"
 ENDLESS = "an endless answer is wanted"
 """A document with this text is answered without end, until the run is stopped or its budget is spent."""
+ENDLESS_QUOTING = "an endless quotation is wanted"
+"""A document with this text is answered, and then quoted without end."""
+TORN = "a document that can be read in two ways"
+"""The votes on a document with this text differ in the total."""
+SILENT = "a document without a number"
+"""Answered with a null for the number, which only ``absent=null`` allows."""
+CITED = {
+    "source___number": [],
+    "number": VALUE["number"],
+    "source___total": ["Invoice INV-1, total 12.50"],
+    "total": 12.5,
+}
 GGUF_HEAD = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)
 
 
@@ -36,6 +51,13 @@ def script(prompt: str) -> str:
     """What the scripted engine answers."""
     if ENDLESS in prompt:
         return '{"number": "' + "x" * 100_000
+    if "in a list" in prompt:
+        return "[12.5]"
+    if SILENT in prompt:
+        return json.dumps({**VALUE, "number": None})
+    if "source___" in prompt:
+        cited = json.dumps(CITED, ensure_ascii=False)
+        return cited if ENDLESS_QUOTING not in prompt else cited.partition("INV")[0] + "x" * 100_000
     if "snake_case" in prompt:
         field = {"name": "total", "type": "number", "description": "the total"}
         table = {"name": "lines", "description": "line items", "columns": [field]}
@@ -43,9 +65,20 @@ def script(prompt: str) -> str:
     return json.dumps(VALUE, ensure_ascii=False)
 
 
+class Voter(ScriptedBackend):
+    """Sure of what it answers, so that sampled votes are the script too; but for the total of a torn document."""
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        values = super().logits(row) * 100
+        prompt, _, answer = bytes(token for token in self._rows[row] if token < END).rpartition(ANSWER.encode())
+        if TORN.encode() in prompt and answer.endswith(b'"total": 1'):
+            values[ord("3")] = values[ord("2")] + math.log(0.7)
+        return values
+
+
 def open_engine(_model: InstalledModel) -> Engine:
     """An engine without a model; importable by name, for worker processes."""
-    backend = ScriptedBackend(script, context_tokens=65536, batch_tokens=512, sequences=16)
+    backend = Voter(script, context_tokens=65536, batch_tokens=512, sequences=16)
     return Engine(backend, max_sequences=8, prefill_chunk=512)
 
 

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
+from conformance import Conformance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from scripted_server import SCHEMA, data_url, open_engine, settings_for
 
 from local_retab.server.access import Access
@@ -49,6 +57,15 @@ QUIET = settings(
 )
 
 
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
 def sound(answer: httpx.Response) -> None:
     """An answer of the contract."""
     assert answer.status_code < 500, answer.text
@@ -80,6 +97,22 @@ def test_queries(http: httpx.Client, query: dict[str, str]) -> None:
         sound(http.get(path, params=query))
 
 
+def test_an_answer_that_is_not_described_is_noticed(http: httpx.Client, conformance: Conformance) -> None:
+    asked = http.get("/v1/files").request
+    wrong = [
+        httpx.Response(200, json={"data": []}, request=asked),
+        httpx.Response(
+            200, json={"data": [{"id": 1}], "list_metadata": {"before": None, "after": None}}, request=asked
+        ),
+        httpx.Response(200, text="{}", request=asked),
+        httpx.Response(418, json={}, request=asked),
+    ]
+    for answer in wrong:
+        with pytest.raises(AssertionError):
+            conformance.check(answer)
+    assert ("list_files_v1_files_get", 200) in conformance.checked
+
+
 def test_requests_made_from_our_own_openapi(tmp_path: Path) -> None:
     service = ExtractionService(settings_for(tmp_path), open_engine)
     app = create_app(service, Access(key=None, hosts=None, max_body_bytes=1_000_000))
@@ -91,7 +124,7 @@ def test_requests_made_from_our_own_openapi(tmp_path: Path) -> None:
         @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def answers(case: Any) -> None:
-            case.call_and_validate(headers={"Authorization": "Bearer any"}, checks=[not_a_server_error])
+            case.call_and_validate(headers={"Authorization": "Bearer any"}, checks=CHECKS)
 
         answers()
     service.close()

@@ -15,6 +15,7 @@ import pytest
 from scripted_server import (
     ENDLESS,
     SCHEMA,
+    TEXT,
     VALUE,
     body,
     data_url,
@@ -25,6 +26,7 @@ from scripted_server import (
     until,
 )
 
+from local_retab.documents.document import content_id
 from local_retab.server.access import Access
 from local_retab.service import ExtractionService
 from local_retab.wire import Extraction
@@ -141,12 +143,26 @@ def test_remote_documents_are_refused_by_name(http: httpx.Client) -> None:
     assert error_of(http.post(STREAM, json=remote)) == (422, "REMOTE_FETCH_DISABLED")
 
 
+def test_a_fetched_document_is_a_file_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_retab.service.fetching.Fetcher.fetch", lambda _self, _url: TEXT.encode())
+    service = ExtractionService(settings_for(tmp_path, fetch_hosts=("files.example.com",)), open_engine)
+    with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
+        remote = body(document={"filename": "invoice.txt", "url": "https://files.example.com/1"})
+        found = client.post("/v1/extractions", json=remote).json()
+        assert (found["output"], found["file"]["id"]) == (VALUE, content_id(TEXT.encode()))
+        assert client.get(f"/v1/files/{found['file']['id']}").json()["filename"] == "invoice.txt"
+    service.close()
+
+
 def test_nulls_queries_and_forms_of_documents(http: httpx.Client) -> None:
     nulls = body(model=None, n_consensus=None, instructions="", metadata={}, bust_cache=None, sources=None)
     assert http.post("/v1/extractions", json=nulls).status_code == 201
     query = {"image_resolution_dpi": "150", "unknown": "x"}
     assert http.post("/v1/extractions", json=body(), params=query).status_code == 201
     assert http.post("/v1/extractions", json=body(), params={"image_resolution_dpi": "1"}).status_code == 422
+    texts = {"instructions": "12", "metadata": '{"a": "b"}', "bust_cache": "True", "n_consensus": "2"}
+    found = http.post("/v1/extractions", json=body(), params=texts).json()
+    assert (found["instructions"], found["metadata"], found["n_consensus"]) == ("12", {"a": "b"}, 2)
     go = body(document={"content": "aGVsbG8=", "mime_type": "text/plain"})
     assert http.post("/v1/extractions", json=go).json()["file"]["mime_type"] == "text/plain"
     percent = body(document={"filename": "a.txt", "url": "data:text/plain,hello%20there"})
@@ -285,6 +301,35 @@ def test_idempotency_keys(http: httpx.Client) -> None:
         for _ in range(2)
     ]
     assert len(set(queued)) == 1
+
+
+def test_idempotency_keys_of_the_other_routes_that_make_something(http: httpx.Client) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/parses": {"document": document()},
+        "/v1/schemas/generate": {"documents": [document()]},
+        "/v1/files/upload": {"filename": "a.txt", "size_bytes": 2},
+    }
+    for path, asked in bodies.items():
+        headers = {"Idempotency-Key": f"key of {path}"}
+        first, second = (http.post(path, json=asked, headers=headers) for _ in range(2))
+        assert (first.status_code, second.json()) == (201, first.json())
+        assert http.post(path, json=asked).json() != first.json()
+        changed = http.post(path, json=asked, params={"x": "y"}, headers=headers)
+        assert error_of(changed) == (409, "CONFLICT")
+    queued = [
+        http.post("/v1/parses", json={"document": document(), "background": True}, headers={"Idempotency-Key": "p"})
+        for _ in range(2)
+    ]
+    assert len({answer.json()["id"] for answer in queued}) == 1
+
+
+def test_an_idempotency_key_of_an_upload_that_expired_begins_another(tmp_path: Path) -> None:
+    service = ExtractionService(settings_for(tmp_path, link_seconds=0.001), open_engine)
+    with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
+        asked, headers = {"filename": "a.txt", "size_bytes": 2}, {"Idempotency-Key": "k"}
+        first, second = (client.post("/v1/files/upload", json=asked, headers=headers).json() for _ in range(2))
+        assert first["fileId"] != second["fileId"]
+    service.close()
 
 
 def test_eight_streams_and_thirty_two_mixed_requests_at_once(http: httpx.Client) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import retab
-from scripted_server import ENDLESS, SCHEMA, TEXT, VALUE, data_url, until
+from scripted_server import ENDLESS, SCHEMA, SILENT, TEXT, TORN, VALUE, data_url, until
 
 import local_retab
 from local_retab.errors import LocalRetabError
+from local_retab.extraction.partial import extends
 from local_retab.service import ExtractionService
 from local_retab.transport.sdk import SdkTransport
 
@@ -210,14 +212,68 @@ def test_sources(scenario: Scenario) -> None:
     found = sources.get(made.id)
     assert (found.extraction_id, text_of(found.document_type), found.extraction) == (made.id, "txt", VALUE)
     assert set(found.sources["total"]) == {"value", "source"}
-    assert found.job is None
     job = sources.create(made.id).job
-    job = job if isinstance(job, dict) else job.model_dump(mode="json")
-    assert (job["status"], job["mode"]) == ("completed", "located")
-    again = sources.create(made.id, job_id=job["id"])
+    assert (text_of(job.status), text_of(job.mode)) == ("completed", "located")
+    again = sources.create(made.id, job_id=job.id)
     assert again.sources == found.sources
     assert scenario.refused(lambda: sources.get(made.id, job_id="job_stale")) == 409
     assert scenario.refused(lambda: sources.get("extr_none")) == 404
+
+
+def test_cited_sources_of_an_extraction_made_without(scenario: Scenario) -> None:
+    made = scenario.create(f"{TEXT}\nfor {id(scenario)}")
+    sources = scenario.client.extractions.sources
+    found = sources.create(made.id, mode="cited")
+    assert (text_of(found.job.mode), text_of(found.job.status), found.job.revision) == ("cited", "completed", 1)
+    assert (found.extraction, found.file.id) == (VALUE, made.file.id)
+    total = found.sources["total"]
+    assert (total["value"], total["source"]["content"]) == (12.5, "12.50")
+    assert (total["source"]["anchor"]["kind"], total["source"]["file_id"]) == ("text_span", made.file.id)
+    assert found.sources["number"] == {"value": VALUE["number"], "source": None}
+    status = {
+        path: text_of(leaf["status"] if isinstance(leaf, dict) else leaf.status)
+        for path, leaf in found.evidence.items()
+    }
+    assert status == {"number": "missing", "total": "matched"}
+    again = sources.get(made.id, mode="cited", job_id=found.job.id)
+    assert (again.sources, again.job) == (found.sources, found.job)
+    located = sources.get(made.id)
+    assert (text_of(located.job.mode), located.sources["total"]["source"]["content"]) == ("located", "12.50")
+    # The second run is nobody's extraction: it is in no list.
+    assert scenario.client.extractions.list(limit=1).data[0].id == made.id
+    cited = scenario.create(f"{TEXT}\nfor {id(scenario)}", sources={"mode": "cited"})
+    assert sources.get(cited.id, mode="cited").sources == found.sources
+
+
+def test_votes(scenario: Scenario) -> None:
+    found = scenario.create(TORN, n_consensus=9, bust_cache=True)
+    assert (found.n_consensus, len(found.consensus.choices), found.consensus.choices[0]) == (9, 9, VALUE)
+    totals = [choice["total"] for choice in found.consensus.choices]
+    assert set(totals) == {12.5, 13.5}
+    assert found.output == {**VALUE, "total": max(set(totals), key=totals.count)}
+    agreeing = sum(math.comb(totals.count(total), 2) for total in set(totals)) / math.comb(9, 2)
+    assert found.consensus.likelihoods == {"number": 1.0, "total": pytest.approx(agreeing)}
+    assert scenario.client.extractions.get(found.id) == found
+
+
+def test_streams_of_votes_show_what_the_votes_agree_on(scenario: Scenario) -> None:
+    chunks = list(scenario.chunks(TORN, n_consensus=3, bust_cache=True))
+    outputs = [chunk["output"] for chunk in chunks]
+    assert all(extends(later, earlier) for earlier, later in itertools.pairwise(outputs))
+    assert (chunks[-1]["n_consensus"], len(chunks[-1]["consensus"]["choices"])) == (3, 3)
+    begun = scenario.create(f"{TEXT}, {id(scenario)} votes", n_consensus=3, background=True)
+    done = scenario.finished(begun.id)
+    assert (done.consensus.choices, done.consensus.likelihoods) == ([VALUE] * 3, {"number": 1.0, "total": 1.0})
+
+
+def test_what_is_not_stated_is_null_where_that_is_asked_for(scenario: Scenario) -> None:
+    # The official client sends what it does not know in the query.
+    text = f"{SILENT}, total 12.50"
+    found = scenario.create(text, absent="null")
+    assert (found.output, found.json_schema) == ({**VALUE, "number": None}, SCHEMA)
+    last = list(scenario.chunks(text, absent="null", n_consensus=2, bust_cache=True))[-1]
+    assert (last["output"], last["absent"]) == ({**VALUE, "number": None}, ["/number"])
+    assert last["consensus"]["likelihoods"]["number"] == 1.0
 
 
 def test_consensus(scenario: Scenario) -> None:

@@ -73,6 +73,47 @@ def test_a_migration_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.M
     database.close()
 
 
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_retab.storage.database.MIGRATIONS", MIGRATIONS[:1])
+    database = Database(database_path(tmp_path))
+    with database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO records (id, kind, status, created_at, updated_at, filename, folded_filename, extension, "
+            "request, body, output, background, owner, attempts) "
+            "VALUES ('old', 'extraction', 'completed', 1, 1, 'a', 'a', '', '{}', '{}', '{}', 0, '', 1)"
+        )
+        connection.execute("INSERT INTO idempotency_keys VALUES ('key', 'hash', 'old', 1)")
+    database.close()
+    monkeypatch.undo()
+    storage = opened(tmp_path)
+    found = storage.records.get("old", "extraction")
+    assert found is not None
+    assert (found.status, found.sources_of) == ("completed", None)
+    assert storage.database.check() == []
+    storage.close()
+
+
+def test_a_search_for_sources_is_the_only_one_and_goes_with_its_extraction(tmp_path: Path) -> None:
+    storage = opened(tmp_path)
+    mine = storage.owner.id
+    assert storage.records.add(record("made"), mine)
+    assert storage.records.add(record("search", background=True, sources_of="made"), mine)
+    assert not storage.records.add(record("another", background=True, sources_of="made"), mine)
+    assert not storage.records.add(record("orphan", background=True, sources_of="gone"), mine)
+    found = storage.records.with_sources_of("made")
+    assert found is not None
+    assert found.id == "search"
+    assert [item.id for item in storage.records.page("extraction", Filters(), Window()).items] == ["made"]
+    claimed = storage.queue.claim()
+    assert claimed is not None
+    assert claimed.id == "search"
+    assert storage.delete_record("made", "extraction")
+    assert storage.records.with_sources_of("made") is None
+    assert storage.records.status("search") is None
+    assert not storage.records.finish("search", "completed", {}, {}, owner=mine)
+    storage.close()
+
+
 def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.sqlite3")
     with database.transaction() as connection:
