@@ -1,34 +1,33 @@
-"""Speed and memory: this engine, and llama-cpp-python's own create_chat_completion, on the same documents.
+"""Speed and memory: this engine and others on the same documents, model file, threads and context size.
 
-Each engine runs in a process of its own, one after the other. The phases: the first document with nothing cached
-(cold), the following documents under the same schema (warm-schema), and the last document once more (repeat).
+Each engine has a process of its own (scripts/bench_engines.py), and they take turns document by document, so that a
+machine that is slow for a while is slow for all. The phases: the first document with nothing cached (cold), the
+following documents under the same schema (warm-schema), and the last document once more (repeat).
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from local_retab.wire import Usage
-
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT.parent / "shared" / "eval" / "retab_schema_quality"
 STARTER = "qwen2.5-coder-1.5b-instruct"
-ENGINES = ("local_retab", "llama-cpp-python")
+OURS = "local_retab"
+LLAMA_CPP_PYTHON = "llama-cpp-python"
+PEERS = (LLAMA_CPP_PYTHON, "outlines", "llama.cpp server")
+SERVER_ENVIRONMENT = ROOT / "build" / "bench"
+SERVER_PACKAGE = "xllamacpp==2026.10.11549"
 
 
 @dataclass(slots=True)
@@ -64,105 +63,87 @@ class Report:
     runs: list[Run] = field(default_factory=list)
 
 
-def peak_rss() -> int:
-    """Peak resident set of this process, bytes (Linux counts kilobytes, macOS bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def phases(documents: list[Path]) -> list[tuple[str, Path]]:
     first, *rest = documents
     return [("cold", first), *(("warm-schema", path) for path in rest), ("repeat", documents[-1])]
 
 
-def bench_ours(model: str, schema: dict[str, Any], documents: list[Path]) -> Report:
-    from local_retab import Retab, Settings
-    from local_retab.service import ExtractionService
+class Worker:
+    """One engine's process."""
 
-    settings = Settings.from_environment()
-    service = ExtractionService(settings)
-    started = time.perf_counter()
-    service.preload(model)
-    report = Report(ENGINES[0], time.perf_counter() - started)
-    with Retab(transport=service) as client:
-        for phase, document in phases(documents):
-            started = time.perf_counter()
-            # What was measured before must not be answered from the cache.
-            stream = client.extractions.create_stream(document, schema, model=model, bust_cache=True)
-            next(stream)
-            first = time.perf_counter() - started
-            usage = stream.final().usage
-            assert usage is not None
-            report.runs.append(Run(phase, document.name, first, time.perf_counter() - started, **counts(usage)))
-    return report
+    def __init__(self, engine: str, setup: dict[str, Any]) -> None:
+        self._engine = engine
+        command = [interpreter(engine), str(ROOT / "scripts" / "bench_engines.py"), engine]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.report = Report(engine, self._ask(setup)["load_seconds"])
+
+    def _ask(self, values: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        print(json.dumps(values), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.communicate()
+            sys.exit(f"bench: {self._engine} ended with status {self._process.returncode}; its error is above.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def run(self, job: dict[str, Any]) -> None:
+        self.report.runs.append(Run(**self._ask(job)))
+
+    def finish(self) -> Report:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self.report.peak_rss_bytes = self._answer()["peak_rss_bytes"]
+        self._process.stdin = None
+        self._process.communicate()
+        return self.report
 
 
-def counts(usage: Usage) -> dict[str, Any]:
-    return usage.model_dump(exclude={"credits", "queue_seconds"})
+def interpreter(engine: str) -> str:
+    """This one, except for llama.cpp's server, whose wheel must not meet llama-cpp-python's library in one process."""
+    if engine != PEERS[2]:
+        return sys.executable
+    python = SERVER_ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", SERVER_ENVIRONMENT], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", SERVER_PACKAGE], check=True)
+    return str(python)
 
 
-def bench_peer(model: str, schema: dict[str, Any], documents: list[Path]) -> Report:
-    import llama_cpp
-
+def measure(engines: list[str], model: str, schema: Path, documents: list[Path]) -> list[Report]:
+    """All engines through all phases, in turn."""
     from local_retab import Settings
     from local_retab.documents import load
     from local_retab.engine.hardware import physical_cores
     from local_retab.extraction.prompt import STYLE, join_pages
     from local_retab.extraction.reading import read_pages
-    from local_retab.service import ExtractionService
 
     settings = Settings.from_environment()
-    path = ExtractionService(settings).store.resolve(model, settings).path
     texts = {
         document: join_pages(
             [page.text for page in read_pages(load(document, settings=settings), dpi=192, settings=settings)]
         )
         for document in documents
     }
-    started = time.perf_counter()
-    threads = settings.threads or physical_cores()
-    llama = llama_cpp.Llama(
-        str(path), n_ctx=settings.context_tokens, n_threads=threads, n_threads_batch=threads, verbose=False
-    )
-    report = Report(ENGINES[1], time.perf_counter() - started)
-    system = f"{STYLE.task}\n\nThe JSON schema:\n{json.dumps(schema)}"
+    setup = {
+        "model": model,
+        "model_path": str(model_file(model)),
+        "schema": json.loads(schema.read_text()),
+        "task": STYLE.task,
+        "threads": settings.threads or physical_cores(),
+        "context_tokens": settings.context_tokens,
+        "max_output_tokens": settings.max_output_tokens,
+    }
+    workers = [Worker(engine, setup) for engine in engines]
     for phase, document in phases(documents):
-        messages = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": f"The document:\n\n{texts[document]}"},
-        ]
-        started = time.perf_counter()
-        first, tokens, text = 0.0, 0, ""
-        for chunk in llama.create_chat_completion(
-            messages=messages,
-            response_format={"type": "json_object", "schema": schema},
-            temperature=0.0,
-            max_tokens=settings.max_output_tokens,
-            stream=True,
-        ):
-            piece = chunk["choices"][0]["delta"].get("content")
-            if piece:
-                first = first or time.perf_counter() - started
-                tokens += 1
-                text += piece
-        json.loads(text)
-        report.runs.append(Run(phase, document.name, first, time.perf_counter() - started, output_tokens=tokens))
-    llama.close()
-    return report
-
-
-WORKERS: dict[str, Callable[[str, dict[str, Any], list[Path]], Report]] = {
-    ENGINES[0]: bench_ours,
-    ENGINES[1]: bench_peer,
-}
-
-
-def run_worker(engine: str, model: str, schema: Path, documents: list[Path]) -> Report:
-    """Run one engine in a fresh process, so that its memory is its own."""
-    command = [sys.executable, __file__, "--worker", engine, "--model", model, "--schema", str(schema)]
-    result = subprocess.run([*command, *map(str, documents)], stdout=subprocess.PIPE, text=True, check=True)
-    values = json.loads(result.stdout.splitlines()[-1])
-    return Report(**{**values, "runs": [Run(**run) for run in values["runs"]]})
+        job = {"phase": phase, "document": document.name, "path": str(document), "text": texts[document]}
+        for worker in workers:
+            worker.run(job)
+    return [worker.finish() for worker in workers]
 
 
 def total(report: Report, phase: str) -> float:
@@ -181,7 +162,7 @@ def show(reports: list[Report], model_bytes: int) -> None:
                 report.engine,
                 phase,
                 str(len(runs)),
-                f"{statistics.median(run.first_chunk for run in runs):.2f}",
+                f"{first_chunk(report, phase):.2f}",
                 f"{total(report, phase):.2f}",
                 str(sum(run.output_tokens or 0 for run in runs)),
                 str(sum(run.encoded_images or 0 for run in runs)),
@@ -194,9 +175,13 @@ def show(reports: list[Report], model_bytes: int) -> None:
         )
     for name, value in figures(reports[0]).items():
         console.print(f"{reports[0].engine}: {name.replace('_', ' ')}: {value:.4g}")
-    if len(reports) > 1:
-        for phase, ratio in ratios(reports).items():
-            console.print(f"{phase}: {reports[1].engine} takes {ratio:.2f} times as long as {reports[0].engine}")
+    for peer in reports[1:]:
+        for phase, ratio in ratios(reports[0], peer).items():
+            first = first_chunk(peer, phase) / first_chunk(reports[0], phase)
+            console.print(
+                f"{phase}: {peer.engine} takes {ratio:.2f} times as long as {reports[0].engine} to the end, "
+                f"{first:.2f} times to the first chunk"
+            )
 
 
 def figures(report: Report) -> dict[str, float]:
@@ -218,8 +203,12 @@ def figures(report: Report) -> dict[str, float]:
     }
 
 
-def ratios(reports: list[Report]) -> dict[str, float]:
-    ours, peer = reports
+def first_chunk(report: Report, phase: str) -> float:
+    return statistics.median(run.first_chunk for run in report.runs if run.phase == phase)
+
+
+def ratios(ours: Report, peer: Report) -> dict[str, float]:
+    """How many times as long ``peer`` takes to the end, for each phase."""
     return {phase: total(peer, phase) / total(ours, phase) for phase in ("cold", "warm-schema", "repeat")}
 
 
@@ -228,20 +217,14 @@ def main(
     schema: Annotated[Path | None, typer.Option(help="JSON schema of the documents")] = None,
     model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = STARTER,
     peer: Annotated[bool, typer.Option(help="Also run llama-cpp-python's own path")] = True,
+    peers: Annotated[bool, typer.Option(help="Also run Outlines and llama.cpp's server engine")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
-    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Speed and memory of this engine beside llama-cpp-python's own JSON path.
 
     Without arguments: the five invoices of ../shared/eval/retab_schema_quality with enum.json where that folder is,
     else the generated sample invoice.
     """
-    if worker is not None:
-        assert schema is not None
-        report = WORKERS[worker](model, json.loads(schema.read_text()), documents or [])
-        report.peak_rss_bytes = peak_rss()
-        print(json.dumps(asdict(report)))
-        return
     with tempfile.TemporaryDirectory() as scratch:
         if not documents and QUALITY.exists():
             documents = sorted((QUALITY / "documents").glob("*.pdf"))
@@ -252,15 +235,14 @@ def main(
             documents, schema = [sample], schema or ROOT / "scripts" / "sample_invoice_schema.json"
         if schema is None:
             raise typer.BadParameter("documents need a schema", param_hint="--schema")
-        engines = ENGINES if peer else ENGINES[:1]
-        reports = [run_worker(engine, model, schema, documents) for engine in engines]
+        others = PEERS if peers else PEERS[:1] if peer else ()
+        reports = measure([OURS, *others], model, schema, documents)
     model_bytes = model_file(model).stat().st_size
     show(reports, model_bytes)
     if as_json:
         summary: dict[str, Any] = {"model_bytes": model_bytes, "reports": [asdict(report) for report in reports]}
         summary["figures"] = figures(reports[0])
-        if peer:
-            summary["ratios"] = ratios(reports)
+        summary["ratios"] = {report.engine: ratios(reports[0], report) for report in reports[1:]}
         print(json.dumps(summary))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import bench
 import pytest
-from bench import Report, Run, figures, peak_rss, phases, ratios, total
+from bench import PEERS, Report, Run, Worker, figures, first_chunk, phases, ratios, total
+from bench_engines import ENGINES, peak_rss
 
 from local_retab.wire import Usage
 
@@ -26,6 +27,8 @@ OURS = Report(
             cached_prompt_tokens=0,
             output_tokens=100,
             forced_output_tokens=40,
+            draft_tokens=40,
+            accepted_draft_tokens=30,
             decode_calls=60,
             prefill_seconds=8.0,
             decode_seconds=2.0,
@@ -59,6 +62,8 @@ def test_figures_are_over_all_runs_and_count_what_was_computed() -> None:
             "decode_tokens_per_second": 150 / 3.0,
             "decode_calls_per_output_token": 90 / 150,
             "jump_forward_share": 60 / 150,
+            "draft_share": 30 / 150,
+            "draft_acceptance": 30 / 40,
             "grammar_milliseconds_per_output_token": 15 / 150,
             "cached_prompt_share": 600 / 2000,
         }
@@ -70,7 +75,24 @@ def test_a_phase_is_the_sum_of_its_documents() -> None:
 
 
 def test_ratios_say_how_many_times_as_long_the_peer_takes() -> None:
-    assert ratios([OURS, PEER]) == {"cold": 2.5, "warm-schema": 3.0, "repeat": 2.5}
+    assert ratios(OURS, PEER) == {"cold": 2.5, "warm-schema": 3.0, "repeat": 2.5}
+
+
+def test_the_first_chunk_of_a_phase_is_the_median_of_its_documents() -> None:
+    assert first_chunk(OURS, "warm-schema") == 2.5
+
+
+def test_every_engine_that_is_compared_can_be_run() -> None:
+    assert set(ENGINES) == {bench.OURS, *PEERS}
+
+
+def test_an_engine_that_fails_says_so_and_ends_the_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCAL_RETAB_HOME", str(tmp_path))
+    with pytest.raises(SystemExit, match="ended with status 1"):
+        Worker(bench.OURS, {"model": "no-such-model"})
+    assert "no-such-model" in capfd.readouterr().err
 
 
 def test_the_phases_of_five_documents_and_of_one() -> None:
@@ -85,7 +107,7 @@ def test_the_phases_of_five_documents_and_of_one() -> None:
 
 
 def test_every_count_of_a_usage_is_a_field_of_a_run() -> None:
-    counts = bench.counts(Usage(prompt_tokens=3, output_tokens=2, queue_seconds=9))
+    counts = Usage(prompt_tokens=3, output_tokens=2).model_dump(exclude={"credits", "queue_seconds"})
     made = Run("cold", "a.pdf", 0.1, 0.2, **counts)
     assert (made.prompt_tokens, made.output_tokens) == (3, 2)
     assert None not in [getattr(made, name) for name in counts]
