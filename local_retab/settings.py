@@ -109,6 +109,13 @@ class Settings(BaseModel):
     prefill_chunk_tokens: int | None = Field(
         default=None, ge=16, description="Most prompt tokens of one step; unset: 128 on a CPU, 512 on a GPU."
     )
+    prefix_cache_dir: Path | None = Field(
+        default=None,
+        description="Where the computed templates of schemas are kept between runs; unset: under LOCAL_RETAB_HOME.",
+    )
+    prefix_cache_bytes: int = Field(
+        default=1024 * MIB, ge=0, description="Computed templates kept on disk; 0, or keep=none: none."
+    )
     max_output_tokens: int = Field(default=4096, gt=0, description="Most tokens of one answer.")
     max_string_chars: int = Field(
         default=2000, gt=0, description="Longest string in an answer where the schema sets no maxLength."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -227,6 +228,16 @@ class ScriptedBackend:
         kept = sum(position < end for position in self._positions[source])
         self.kv[target] = self.kv[source][:kept]
         self._positions[target] = self._positions[source][:kept]
+
+    def snapshot(self, sequence: int) -> bytes:
+        return json.dumps([self.kv[sequence], self._positions[sequence]]).encode()
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        assert not self.kv[sequence]
+        if not state.startswith(b"["):
+            return False
+        self.kv[sequence], self._positions[sequence] = json.loads(state)
+        return True
 
     def close(self) -> None:
         self.closed = True

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from local_retab.engine.backend import Backend, BackendInfo
     from local_retab.engine.draft import Drafter
+    from local_retab.engine.prefix_disk import PrefixDisk
     from local_retab.engine.sampler import Sampling
 
 COMPILED_GRAMMARS = 64
@@ -42,9 +43,11 @@ class Engine:
     A decoding thread starts with the first submission and ends with ``close``, which also runs at exit.
     """
 
-    def __init__(self, backend: Backend, *, max_sequences: int, prefill_chunk: int) -> None:
+    def __init__(
+        self, backend: Backend, *, max_sequences: int, prefill_chunk: int, disk: PrefixDisk | None = None
+    ) -> None:
         self._backend = backend
-        self._scheduler = Scheduler(backend, max_sequences=max_sequences, prefill_chunk=prefill_chunk)
+        self._scheduler = Scheduler(backend, max_sequences=max_sequences, prefill_chunk=prefill_chunk, disk=disk)
         self._grammars: OrderedDict[str, Constraint] = OrderedDict()
         self._grammar_lock = threading.Lock()
         self._work = threading.Condition()

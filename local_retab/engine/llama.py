@@ -299,6 +299,19 @@ class LlamaBackend:
     def share(self, source: int, target: int, end: int) -> None:
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
+    def snapshot(self, sequence: int) -> bytes:
+        size = llama_cpp.llama_state_seq_get_size(self._context, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama_cpp.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), sequence):
+            return True
+        self.cut(sequence, 0)
+        return False
+
     def close(self) -> None:
         # The grammar tokenizer points into the vocabulary: it goes before the model does.
         self._grammar_tokenizer = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from local_retab.engine.backend import BackendInfo
     from local_retab.engine.engine import Engine
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
+
+
+DAY = 24 * 3600.0
 
 
 def open_llama(model: InstalledModel, settings: Settings) -> Engine:
@@ -15,6 +20,7 @@ def open_llama(model: InstalledModel, settings: Settings) -> Engine:
     from local_retab.engine.engine import Engine
     from local_retab.engine.hardware import physical_cores
     from local_retab.engine.llama import LlamaBackend, supports_gpu
+    from local_retab.engine.prefix_disk import PrefixDisk
     from local_retab.engine.vision import VisionLimits
 
     gpu_layers = settings.gpu_layers
@@ -39,4 +45,19 @@ def open_llama(model: InstalledModel, settings: Settings) -> Engine:
         ),
         stop=entry.stop_tokens if entry else (),
     )
-    return Engine(backend, max_sequences=settings.max_sequences, prefill_chunk=chunk)
+    disk = None
+    if settings.prefix_cache_bytes and settings.keep == "all":
+        disk = PrefixDisk(
+            settings.prefix_cache_dir or settings.home / "prefixes",
+            settings.prefix_cache_bytes,
+            _identity(model, backend.info),
+            max_age=settings.keep_days * DAY if settings.keep_days is not None else None,
+        )
+    return Engine(backend, max_sequences=settings.max_sequences, prefill_chunk=chunk, disk=disk)
+
+
+def _identity(model: InstalledModel, info: BackendInfo) -> str:
+    """What the KV of a prompt depends on besides its tokens. A file outside the store has no checksum."""
+    found = model.path.stat()
+    weights = model.sha256 or f"{model.path.resolve()} {found.st_size} {found.st_mtime_ns}"
+    return f"{weights} {info.device} llama-cpp-python {version('llama-cpp-python')}"

@@ -113,6 +113,15 @@ class PrefixPool:
         while idle and len(self._holders) - len(busy) > MAX_IDLE_CELLS:
             self._cut(idle.pop(0), 0)
 
+    def restore(self, slot: int, tokens: Sequence[int], state: bytes) -> bool:
+        """Fill a slot with the KV of ``tokens`` from a snapshot, in place of what it holds. False: it is empty."""
+        entry = self._slots[slot]
+        self._cut(entry, 0)
+        if not self._backend.restore(slot, state):
+            return False
+        self.extend(slot, tokens)
+        return True
+
     def extend(self, slot: int, tokens: Sequence[int]) -> None:
         """Note that ``tokens`` were computed at the end of ``slot``."""
         entry = self._slots[slot]

@@ -17,6 +17,7 @@ from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
 from local_retab.engine.draft import MAX_DRAFT_TOKENS, Draft, Drafts
 from local_retab.engine.prefix import PrefixPool, common_prefix
+from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
@@ -45,10 +46,13 @@ class _Share:
 class Scheduler:
     """Owns the sequences and their order. One thread calls it; a step never blocks on a reader."""
 
-    def __init__(self, backend: Backend, *, max_sequences: int, prefill_chunk: int) -> None:
+    def __init__(
+        self, backend: Backend, *, max_sequences: int, prefill_chunk: int, disk: PrefixDisk | None = None
+    ) -> None:
         self._backend = backend
         self._pool = PrefixPool(backend)
         self._drafts = Drafts(backend)
+        self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
         self._waiting: deque[Sequence] = deque()
@@ -91,6 +95,7 @@ class Scheduler:
             self._drafts.policy.costs.observe(tokens, elapsed)
         for share in shares:
             self._account(share, elapsed)
+            self._keep(share.sequence)
             if share.row is not None:
                 self._advance(share, share.row)
 
@@ -125,11 +130,29 @@ class Scheduler:
                 return
             self._waiting.popleft()
             sequence.slot, sequence.computed = place
+            self._restore(sequence)
             if sequence.statistics.decode_calls == 0:
                 sequence.statistics.reused_tokens = sequence.computed
                 sequence.statistics.queue_seconds = time.monotonic() - sequence.submitted
             sequence.phase = Phase.PREFILL
             self._running.append(sequence)
+
+    def _restore(self, sequence: Sequence) -> None:
+        """Take the prompt's stable part from disk where that saves computing it, or note that it is to go there."""
+        if self._disk is None or sequence.stable < sequence.computed + MIN_TOKENS:
+            return
+        assert sequence.slot is not None
+        tokens = sequence.tokens[: sequence.stable]
+        state = self._disk.load(tokens)
+        if state is not None and self._pool.used_cells + len(tokens) <= self._backend.info.context_tokens:
+            sequence.computed = len(tokens) if self._pool.restore(sequence.slot, tokens, state) else 0
+        sequence.keep_at = sequence.stable if sequence.computed < sequence.stable else None
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Write the prompt's stable part to disk when just that is computed."""
+        if self._disk is not None and sequence.computed == sequence.keep_at and sequence.slot is not None:
+            sequence.keep_at = None
+            self._disk.save(sequence.tokens[: sequence.computed], self._backend.snapshot(sequence.slot))
 
     def _compose(self) -> list[_Share]:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
@@ -142,6 +165,8 @@ class Scheduler:
             for sequence in self._running:
                 if sequence.phase is phase and row < limit and sequence.pending_text:
                     count = min(sequence.pending_text, limit - row)
+                    if sequence.keep_at is not None:  # computed < keep_at, which a chunk ends with
+                        count = min(count, sequence.keep_at - sequence.computed)
                     row += count
                     last = count == sequence.pending
                     draft = None

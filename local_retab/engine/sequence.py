@@ -147,6 +147,8 @@ class Sequence:
     drafter: Drafter | None = None
     stable: int = 0
     """How many leading tokens other prompts are likely to share."""
+    keep_at: int | None = None
+    """How many leading tokens go to disk once they are computed."""
     number: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     slot: int | None = None

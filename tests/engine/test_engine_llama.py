@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from local_retab.engine.backend import BatchToken
 from local_retab.engine.constraint import Constraint
 from local_retab.engine.draft import Drafts
+from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.engine import Engine
 from local_retab.engine.llama import LlamaBackend
 from local_retab.engine.scheduler import Scheduler
@@ -170,6 +171,26 @@ def test_jump_forward_gives_the_tokens_that_the_model_would_have_given(
     assert run(scheduler, one_by_one) == [expected]
     assert one_by_one.statistics.forced_tokens == 0
     assert one_by_one.statistics.decode_calls == len(expected) - 1
+
+
+def test_a_prefix_from_disk_gives_the_answer_that_computing_it_gives(backend: LlamaBackend, tmp_path: Path) -> None:
+    answers = []
+    for _ in range(2):
+        for slot in range(backend.info.sequences):
+            backend.cut(slot, 0)
+        disk = PrefixDisk(tmp_path, 2**30, "smol")
+        item = sequence(backend, DOCUMENTS[0] + "\nNote: thank you" * 30)
+        item.stable = item.prompt_length - 20
+        answers.append(run(Scheduler(backend, max_sequences=1, prefill_chunk=64, disk=disk), item))
+    assert item.stable >= MIN_TOKENS
+    assert item.statistics.reused_tokens == item.stable
+    assert answers[0] == answers[1]
+
+
+def test_a_state_of_another_model_is_refused(backend: LlamaBackend) -> None:
+    backend.cut(0, 0)
+    assert not backend.restore(0, b"not a state of this model")
+    assert backend.restore(0, backend.snapshot(1))
 
 
 def test_two_at_once_share_decode_calls_and_answer_as_alone(backend: LlamaBackend, scheduler: Scheduler) -> None:
