@@ -31,7 +31,7 @@ from nano.raster import STRIPS
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
-PASSED = 0.85  # share of right tokens at which the curriculum goes on to the next level
+PASSED = 0.75  # share of whole values right at which the curriculum goes on to the next level
 SAVE_EVERY = 50
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
@@ -99,7 +99,7 @@ class Stage:
                 self.log(shares)
             if self.step % SAVE_EVERY == 0:
                 self.save()
-            if shares[1] > PASSED and self.level < self.last_level:
+            if shares[2] > PASSED and self.level < self.last_level:
                 self.level += 1
                 shares = [0.0, 0.0, 0.0]
         self.save()
