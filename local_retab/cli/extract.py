@@ -75,9 +75,7 @@ def extract(
     ] = False,
     deep_extraction: Annotated[
         bool,
-        typer.Option(
-            "--deep-extraction", help="Read tables a few rows at a time, and check that none is missing."
-        ),
+        typer.Option("--deep-extraction", help="Read tables a few rows at a time, and check that none is missing."),
     ] = False,
     chunking_key: Annotated[
         list[str] | None,

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 class Answer:
     """The value of ``task.plan`` that is read from ``pages``, in as many attempts as it takes.
 
-    Without ``shows`` no attempt yields anything, so that a refused one can always be made again.
+    Without ``shows`` no attempt yields anything, so that a refused one can always be made again. ``beside`` is how
+    many answers share the machine, each of which then has so many times as long.
     """
 
-    def __init__(self, task: Task, pages: Sequence[Page], *, shows: bool = True) -> None:
+    def __init__(self, task: Task, pages: Sequence[Page], *, shows: bool = True, beside: int = 1) -> None:
         self._task = task
+        self._beside = beside
         self.plan = task.plan
         self._shows = shows
         self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
@@ -61,7 +63,7 @@ class Answer:
     @property
     def limits(self) -> Limits:
         settings = self._task.settings
-        return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds)
+        return Limits(output_tokens=settings.max_output_tokens, seconds=settings.max_generation_seconds * self._beside)
 
     def corrected(self, prompt: list[PromptPart | ImagePart]) -> list[PromptPart | ImagePart]:
         """The prompt; after an answer that failed validation, with the reason before the answer begins."""

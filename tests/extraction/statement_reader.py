@@ -16,7 +16,7 @@ CLOSING = re.compile(r"Closing balance: ([\d,.]+)")
 
 
 def document_of(prompt: str) -> str:
-    """The document's lines in a prompt."""
+    """The document's part in a prompt."""
     return prompt.partition("The document:\n\n")[2].partition("\n\nFill in the template")[0]
 
 
@@ -39,7 +39,10 @@ def reader(change: Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]] =
     @lru_cache(maxsize=4096)
     def answer(prompt: str) -> str:
         system, text = prompt.partition("The document:\n\n")[0], document_of(prompt)
-        rows = change(text, rows_of(text))
+        rows = [
+            {name: value for name, value in row.items() if f'"{name}"' in system or name == "reference"}
+            for row in change(text, rows_of(text))
+        ]
         wanted = WANTED.search(prompt)
         if wanted is not None:
             return json.dumps(next(row for row in rows if row["reference"] == wanted[1]))

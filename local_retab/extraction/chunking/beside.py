@@ -37,7 +37,7 @@ class Reading:
         """Tokens of context that it takes, prompt and expected answer of all its votes together."""
         pages = lines.as_pages(window.shown)
         self.pages = sorted({page.number for page in pages})
-        self.answer = Answer(task, pages, shows=False)
+        self.answer = Answer(task, pages, shows=False, beside=width_of(task))
         self._task, self._engine, self._sight, self._lines, self._note = task, engine, sight, lines, note
         self._generation: Generation | None = None
         self._steps: Iterator[None] = self._run()

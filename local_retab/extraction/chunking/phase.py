@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from local_retab.extraction.task import Task
     from local_retab.wire import ExtractionNotice
 
-_MOSTLY = 0.5
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -77,9 +75,8 @@ class Phase:
 
     def snapshot(self) -> JsonValue | Missing:
         """What the windows that were read say and those that were not cannot change."""
-        if not self._open:
-            return self._merged().value
-        before = min(window.start for window in self._open)
+        # What no window states may be asked for once more, so nulls wait for the end.
+        before = min((window.start for window in self._open), default=len(self._lines))
         known = [part for window, part, *_ in self._read if window.start < before]
         return merge(known, self._lines, before=before).value if known else MISSING
 
@@ -139,7 +136,7 @@ class Phase:
         rows = [row for row in self._plan.rows if row in inside]
         places = [line for found in merge([part], self._lines).items.values() for line in found]
         missed = missing_rows(rows, places)
-        self._lists_rows = self._lists_rows or len(missed) < len(rows) * _MOSTLY
+        self._lists_rows = self._lists_rows or len(missed) < len(rows)
         if not missed or not self._lists_rows:
             return
         again = missed_windows(self._lines, self._plan.rows, missed, self._measure.cost, ROWS_AT_ONCE)
