@@ -268,8 +268,9 @@ def _announce(service: ExtractionService, source: DocumentSource, schema: Path, 
     parameters = ExtractionParameters(json_schema=loaded, **asdict(request))
     plan = service.reading_plan(document, parameters)
     parts = "at once" if plan.mode == "at_once" else f"in {len(plan.parts)} parts ({plan.mode})"
+    pages = "1 page" if plan.pages == 1 else f"{plan.pages} pages"
     say(
-        f"plan     {plan.pages} pages {parts}, {plan.rows} lines that look like rows, {plan.prompt_tokens} tokens to "
+        f"plan     {pages} {parts}, {plan.rows} lines that look like rows, {plan.prompt_tokens} tokens to "
         f"read, about {plan.output_tokens} to write, {plan.seconds or 0:.0f} s"
     )
     cost = service.image_cost(document, parameters)
