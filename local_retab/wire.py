@@ -229,12 +229,40 @@ class ExtractionNotice(_Response):
 
     An addition to the hosted contract, whose clients ignore unknown fields. Codes: ``OUTPUT_BUDGET_EXHAUSTED``
     (the value from this path on was closed without the model), ``STRING_LIMIT_REACHED`` (a string was cut),
-    ``NOT_STATED`` (a number that is not printed, or a word for null, where the schema allows null).
+    ``NOT_STATED`` (a number that is not printed, or a word for null, where the schema allows null), ``ROWS_MISSING``
+    (lines of the document that look like rows of this array have no item), ``KEYS_NOT_FOUND`` (keys that the model gave
+    and that are not printed).
     """
 
     code: str
     path: str
     message: str
+
+
+class PlannedPart(_Response):
+    """Pages of a document that are read together, and the tokens of their prompt. Pages may be in two parts."""
+
+    first_page: int
+    last_page: int
+    prompt_tokens: int
+
+
+class ExtractionPlan(_Response):
+    """How a document is read, decided before the model is asked. An addition to the hosted contract.
+
+    ``prompt_tokens`` and ``output_tokens`` are of all parts together, the latter an estimate; so are ``rows``, the
+    lines that look like rows of a table, and ``seconds``, which is null where the pace of this machine was not
+    measured. In mode ``keys`` the parts are those in which the keys are looked for; then each item is read from its own
+    lines.
+    """
+
+    mode: Literal["at_once", "windows", "rows", "keys"]
+    pages: int
+    rows: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float | None = None
+    parts: list[PlannedPart]
 
 
 class ExtractionSources(_Response):
@@ -280,6 +308,7 @@ class Extraction(ExtractionChunk):
     )
     absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
     sources: ExtractionSources | None = None
+    plan: ExtractionPlan | None = None
 
 
 class StreamFailure(_Response):

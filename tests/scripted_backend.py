@@ -196,6 +196,8 @@ class ScriptedBackend:
 
     def _shown(self, tokens: Sequence[int]) -> bytes:
         """A sequence as the script sees it."""
+        if not self._seen:
+            return bytes(token for token in tokens if token < END) if max(tokens) >= END else bytes(tokens)
         text = b""
         last = None
         for token in tokens:

@@ -22,7 +22,6 @@ from local_retab.client import AsyncExtractions, Extractions
 from local_retab.errors import (
     DocumentNotFoundError,
     EngineError,
-    FeatureNotAvailableError,
     GenerationCancelledError,
     InvalidSchemaError,
     ModelNotFoundError,
@@ -85,20 +84,11 @@ class TestRequestFields:
         assert function.__doc__
         assert inspect.iscoroutinefunction(inspect.unwrap(function)) is (owner is AsyncExtractions)
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("chunking_keys", {"lines": "id"}),
-            ("deep_extraction", True),
-        ],
-    )
-    def test_a_feature_that_is_not_here_yet_is_an_error_and_not_ignored(
-        self, client: Retab, field: str, value: object
-    ) -> None:
+    def test_keys_that_the_schema_does_not_have_are_an_error_and_not_ignored(self, client: Retab) -> None:
         for call in (client.extractions.create, client.extractions.create_stream):
-            with pytest.raises(FeatureNotAvailableError, match=field) as caught:
-                call(DOCUMENT, SCHEMA, **{field: value})  # type: ignore[arg-type]
-            assert caught.value.details == {"fields": [field]}
+            with pytest.raises(RequestError, match="chunking_keys") as caught:
+                call(DOCUMENT, SCHEMA, chunking_keys={"lines": "id"})
+            assert caught.value.details == {"field": "chunking_keys"}
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -109,6 +99,7 @@ class TestRequestFields:
             ("background", None),
             ("chunking_keys", None),
             ("deep_extraction", False),
+            ("deep_extraction", True),
             ("sources", None),
             ("model", None),
             ("bust_cache", True),

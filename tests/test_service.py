@@ -14,10 +14,15 @@ from scripted_service import DOCUMENT, SCHEMA, ScriptedService
 from local_retab.documents import load
 from local_retab.engine import hardware, llama
 from local_retab.engine.vision import VisionLimits
-from local_retab.errors import FeatureNotAvailableError, ModelLoadError, ModelNotFoundError, UnsupportedSchemaError
+from local_retab.errors import (
+    FeatureNotAvailableError,
+    ModelLoadError,
+    ModelNotFoundError,
+    RequestError,
+    UnsupportedSchemaError,
+)
 from local_retab.service import ExtractionService, identifiers
 from local_retab.service.identifiers import base32, new_id
-from local_retab.service.runner import UNAVAILABLE, refuse_unavailable
 from local_retab.settings import Settings
 from local_retab.wire import ExtractionParameters
 
@@ -43,22 +48,14 @@ def test_numbers_in_crockfords_base_32() -> None:
     assert base32(32**3 - 1, 3) == "ZZZ"
 
 
-def test_everything_unavailable_is_named_at_once() -> None:
-    asked = {"chunking_keys": {"a": "b"}, "deep_extraction": True}
-    parameters = ExtractionParameters(json_schema={}, **asked)  # type: ignore[arg-type]
-    with pytest.raises(FeatureNotAvailableError) as caught:
-        refuse_unavailable(parameters)
-    assert caught.value.details == {"fields": list(UNAVAILABLE)}
-    refuse_unavailable(ExtractionParameters(json_schema={}))
-
-
 class TestRequests:
     """What is wrong with a request is told when it is made, before a model is loaded or a page is read."""
 
     @pytest.mark.parametrize(
         ("error", "fields"),
         [
-            (FeatureNotAvailableError, {"deep_extraction": True}),
+            (FeatureNotAvailableError, {"deep_extraction": True, "sources": {"mode": "cited"}}),
+            (RequestError, {"chunking_keys": {"lines": "number"}}),
             (UnsupportedSchemaError, {"json_schema": {"type": "string", "pattern": "(?<"}}),
             (ModelNotFoundError, {"model": "nothing"}),
         ],

@@ -73,6 +73,17 @@ def extract(
         bool,
         typer.Option("--absent-null", help="What is not stated is null, also where the schema does not allow it."),
     ] = False,
+    deep_extraction: Annotated[
+        bool,
+        typer.Option("--deep-extraction", help="Read tables a few rows at a time, and check that none is missing."),
+    ] = False,
+    chunking_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARRAY=FIELD",
+            help="Find this field of an array's items first, then each item by it. Repeatable.",
+        ),
+    ] = None,
     sources: Annotated[bool, typer.Option("--sources", help="Print the result with the source of each value.")] = False,
     annotate: Annotated[
         Path | None, typer.Option(help="Draw the sources on the pages and write them to this .png or .pdf.")
@@ -87,7 +98,7 @@ def extract(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", help="Also show tokens, seconds by phase, what images will cost, and the codes of errors."
+            "--verbose", help="Also show the plan before it runs, tokens, seconds by phase, and the codes of errors."
         ),
     ] = False,
 ) -> None:
@@ -117,6 +128,8 @@ def extract(
         located,
         pages,
         bust_cache,
+        deep_extraction or None,
+        _keys(chunking_key),
     )
     source = _source(file, filename, settings)
     view = _view(model, with_output=output is not None or not ndjson)
@@ -161,6 +174,17 @@ class _Request:
     sources: dict[str, Any] | None
     pages: str | None
     bust_cache: bool
+    deep_extraction: bool | None
+    chunking_keys: dict[str, str] | None
+
+
+def _keys(options: list[str] | None) -> dict[str, str] | None:
+    """ARRAY=FIELD options as the request has them."""
+    pairs = [option.partition("=") for option in options or ()]
+    for path, _, key in pairs:
+        if not path or not key:
+            raise RequestError(f"--chunking-key {path}: write ARRAY=FIELD, such as line_items=number.")
+    return {path: key for path, _, key in pairs} or None
 
 
 def _view(model: str, *, with_output: bool) -> LiveView:
@@ -208,7 +232,7 @@ def _run(
         with _exit_on_interrupt(view):
             service.preload(request.model)
         if announce:
-            _announce(service, source, request)
+            _announce(service, source, schema, request)
         view.enter("reading the document")
         for chunk in stream:
             view.show(chunk.output, complete=isinstance(chunk, Extraction))
@@ -233,13 +257,23 @@ def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, 
     save_annotated(annotated_pages(load(source, settings=settings), result.sources, dpi=dpi, settings=settings), path)
 
 
-def _announce(service: ExtractionService, source: DocumentSource, request: _Request) -> None:
-    """What the page images will cost here, where the model looks at any."""
+def _announce(service: ExtractionService, source: DocumentSource, schema: Path, request: _Request) -> None:
+    """How the document will be read, and what the page images will cost here, where the model looks at any."""
     from local_retab.documents import load
+    from local_retab.schema import load_schema
     from local_retab.wire import ExtractionParameters
 
     document = load(source, settings=service.settings)
-    cost = service.image_cost(document, ExtractionParameters(json_schema={}, **asdict(request)))
+    loaded = load_schema(schema, settings=service.settings)
+    parameters = ExtractionParameters(json_schema=loaded, **asdict(request))
+    plan = service.reading_plan(document, parameters)
+    parts = "at once" if plan.mode == "at_once" else f"in {len(plan.parts)} parts ({plan.mode})"
+    pages = "1 page" if plan.pages == 1 else f"{plan.pages} pages"
+    say(
+        f"plan     {pages} {parts}, {plan.rows} lines that look like rows, {plan.prompt_tokens} tokens to "
+        f"read, about {plan.output_tokens} to write, {plan.seconds or 0:.0f} s"
+    )
+    cost = service.image_cost(document, parameters)
     if cost is not None:
         pages = "1 page" if cost.images == 1 else f"{cost.images} pages"
         say(f"images   {pages}, {cost.tokens} tokens, about {cost.seconds:.1f} s before the answer begins")

@@ -204,7 +204,7 @@ class Generation:
     GenerationCancelledError after ``close``.
     """
 
-    __slots__ = ("_ended", "_sequence", "finish")
+    __slots__ = ("__weakref__", "_ended", "_sequence", "finish")
 
     def __init__(self, sequence: Sequence) -> None:
         self._sequence = sequence
@@ -214,6 +214,11 @@ class Generation:
     @property
     def statistics(self) -> Statistics:
         return self._sequence.statistics
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an event is there that has not been taken, or none will come any more."""
+        return self._ended or not self._sequence.events.empty()
 
     def __iter__(self) -> Iterator[TokenEvent]:
         while not self._ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from local_retab.extraction.readings import numbers
+from local_retab.extraction.readings import printed_numbers
 from local_retab.extraction.spots import PageWords
 
 if TYPE_CHECKING:
@@ -48,9 +48,5 @@ def _printed(pages: Sequence[Page]) -> set[float]:
     found: set[float] = set()
     for page in map(PageWords.of, pages):
         for row in page.rows:
-            texts = [page.words[index].text for index in row]
-            # Blanks stand for thousands as well: up to three words are tried as one number.
-            for start in range(len(texts)):
-                for count in (1, 2, 3):
-                    found |= {round(abs(value), 6) for value in numbers("".join(texts[start : start + count]))}
+            found.update(printed_numbers([page.words[index].text for index in row]))
     return found

@@ -6,9 +6,9 @@ The catalogue names the profile of each model; a model that it does not know tak
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from local_retab.errors import ModelError
 from local_retab.extraction.chat import Message
@@ -31,7 +31,18 @@ class Chat:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-Writer = Callable[["SchemaPlan", "ExtractionParameters", "Sequence[str]", "Sequence[Pixels]"], Chat]
+class Writer(Protocol):
+    """Writes the chat for the texts of pages, an image of each or none, and their numbers if not 1, 2, …"""
+
+    def __call__(
+        self,
+        plan: SchemaPlan,
+        parameters: ExtractionParameters,
+        pages: Sequence[str],
+        images: Sequence[Pixels],
+        numbers: Sequence[int] | None = None,
+        /,
+    ) -> Chat: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +67,37 @@ def profile_named(name: str) -> Profile:
     return profile
 
 
-def _common(plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], images: Sequence[Pixels]) -> Chat:
-    return Chat(build_messages(plan, parameters, pages, images))
+def _common(
+    plan: SchemaPlan,
+    parameters: ExtractionParameters,
+    pages: Sequence[str],
+    images: Sequence[Pixels],
+    numbers: Sequence[int] | None = None,
+) -> Chat:
+    return Chat(build_messages(plan, parameters, pages, images, numbers=numbers))
 
 
-def _nano(plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], images: Sequence[Pixels]) -> Chat:
+def _nano(
+    plan: SchemaPlan,
+    parameters: ExtractionParameters,
+    pages: Sequence[str],
+    images: Sequence[Pixels],
+    numbers: Sequence[int] | None = None,
+) -> Chat:
     """The images alone: the small model of this repository answers the keys that the grammar forces."""
-    return Chat([Message("user", tuple(images) or join_pages(pages))])
+    return Chat([Message("user", tuple(images) or join_pages(pages, numbers))])
 
 
 def _nuextract(
-    plan: SchemaPlan, parameters: ExtractionParameters, pages: Sequence[str], images: Sequence[Pixels]
+    plan: SchemaPlan,
+    parameters: ExtractionParameters,
+    pages: Sequence[str],
+    images: Sequence[Pixels],
+    numbers: Sequence[int] | None = None,
 ) -> Chat:
     """The typed template goes into the chat template's own variable, advice before the document."""
     advice = [text for text in (plan.system_prompt, parameters.instructions) if text]
-    document = illustrated(pages, images) if images else [join_pages(pages)]
+    document = illustrated(pages, images, numbers) if images else [join_pages(pages, numbers)]
     head = ["\n\n".join(advice) + "\n\n"] if advice else []
     template = json.dumps(nuextract_template(plan.inference), indent=4, ensure_ascii=False)
     messages = [*additional_messages(parameters), Message("user", (*head, *document))]

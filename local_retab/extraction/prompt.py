@@ -62,8 +62,11 @@ def build_messages(
     pages: Sequence[str],
     images: Sequence[Pixels] = (),
     style: PromptStyle | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[Message]:
     """The chat for one extraction; ``pages`` are the laid-out texts, ``images`` one for each page or none.
+
+    ``numbers`` are those of the pages in their document; from 1 where they are not given.
 
     ``style`` is STYLE where it is not given. Raises RequestError for a bad message.
     """
@@ -84,9 +87,9 @@ def build_messages(
         ending = f"\n\n{template}{ending}"
     else:
         system.append(template)
-    content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages)}{ending}"
+    content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages, numbers)}{ending}"
     if images:
-        content = ("The document:\n\n", *illustrated(pages, images), ending)
+        content = ("The document:\n\n", *illustrated(pages, images, numbers), ending)
     return [Message("system", "\n\n".join(system)), *additional_messages(parameters), Message("user", content)]
 
 
@@ -95,11 +98,13 @@ def additional_messages(parameters: ExtractionParameters) -> list[Message]:
     return [_message(item, index) for index, item in enumerate(parameters.additional_messages or [])]
 
 
-def illustrated(pages: Sequence[str], images: Sequence[Pixels]) -> list[str | Pixels]:
+def illustrated(
+    pages: Sequence[str], images: Sequence[Pixels], numbers: Sequence[int] | None = None
+) -> list[str | Pixels]:
     """Each page's image, followed by its text where there is any."""
     content: list[str | Pixels] = []
-    for number, (text, image) in enumerate(zip(pages, images, strict=True), start=1):
-        if number > 1:
+    for number, text, image in zip(numbers or range(1, len(pages) + 1), pages, images, strict=True):
+        if content:
             content.append("\n\n")
         if len(pages) > 1:
             content.append(f"[page {number}]\n")
@@ -109,11 +114,12 @@ def illustrated(pages: Sequence[str], images: Sequence[Pixels]) -> list[str | Pi
     return content
 
 
-def join_pages(pages: Sequence[str]) -> str:
+def join_pages(pages: Sequence[str], numbers: Sequence[int] | None = None) -> str:
     """One text; page numbers are shown where there is more than one page."""
     if len(pages) == 1:
         return pages[0].strip("\n")
-    return "\n\n".join(f"[page {number}]\n{text.strip(chr(10))}" for number, text in enumerate(pages, start=1))
+    numbered = zip(numbers or range(1, len(pages) + 1), pages, strict=True)
+    return "\n\n".join(f"[page {number}]\n{text.strip(chr(10))}" for number, text in numbered)
 
 
 def _message(item: dict[str, Any], index: int) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -51,6 +52,17 @@ def numbers(text: str) -> frozenset[float]:
     if "-" in before or "−" in before or ("(" in before and ")" in after) or after.strip().startswith("-"):
         values |= {-value for value in values}
     return frozenset(values)
+
+
+def printed_numbers(words: Sequence[str]) -> Iterator[float]:
+    """The magnitude of every number that a row of words can show, to six decimals.
+
+    Blanks stand for thousands as well: up to three words are tried as one number.
+    """
+    for start in range(len(words)):
+        for count in (1, 2, 3):
+            for value in numbers("".join(words[start : start + count])):
+                yield round(abs(value), 6)
 
 
 def _plain(digits: str) -> set[str]:

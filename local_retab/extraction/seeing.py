@@ -73,11 +73,13 @@ def choose_budget(parameters: ExtractionParameters, settings: Settings) -> Image
     return ImageBudget(least, most)
 
 
-def look_at(document: Document, shown: Sequence[Page], budget: ImageBudget, engine: Engine) -> list[Pixels]:
-    """The images of the pages that are ``shown``, each within ``budget``.
+def look_at(
+    document: Document, shown: Sequence[Page], budget: ImageBudget, engine: Engine, *, whole: bool = True
+) -> list[Pixels]:
+    """The images of the pages that are ``shown``, the ``whole`` document or a part of it, each within ``budget``.
 
-    Raises EmptyDocumentError when every page is blank, ContextLengthError as soon as the images exceed the context,
-    with the number of pages that fit, and what drawing a page raises.
+    Raises EmptyDocumentError when every page of a whole document is blank, ContextLengthError as soon as the images
+    exceed the context, with the number of pages that fit, and what drawing a page raises.
     """
     images: list[Pixels] = []
     tokens = 0
@@ -95,7 +97,7 @@ def look_at(document: Document, shown: Sequence[Page], budget: ImageBudget, engi
                 f"pages, lower image_max_tokens, or set LOCAL_RETAB_CONTEXT_TOKENS higher.",
                 details={"limit": engine.prompt_room, "images": len(shown), "images_that_fit": len(images) - 1},
             )
-    if blank:
+    if blank and whole:
         raise EmptyDocumentError(f"{document.filename}: every page is blank. Send a document with content.")
     return images
 
@@ -117,11 +119,14 @@ def image_cost(
 
 def size_cost(sizes: Sequence[tuple[float, float]], dpi: int, budget: ImageBudget, engine: Engine) -> ImageCost:
     """What images of pages of these sizes, in points, drawn at ``dpi``, cost."""
-    tokens = 0
-    for width, height in sizes:
-        drawn = max(math.ceil(width * dpi / _POINTS_PER_INCH), 1), max(math.ceil(height * dpi / _POINTS_PER_INCH), 1)
-        tokens += engine.image_tokens(*fitted_size(*drawn, budget, engine.image_tokens))
+    tokens = sum(size_tokens(width, height, dpi, budget, engine) for width, height in sizes)
     return ImageCost(len(sizes), tokens, tokens * seconds_per_image_token(engine))
+
+
+def size_tokens(width: float, height: float, dpi: int, budget: ImageBudget, engine: Engine) -> int:
+    """The tokens of the image of a page of this size, in points, drawn at ``dpi``."""
+    drawn = max(math.ceil(width * dpi / _POINTS_PER_INCH), 1), max(math.ceil(height * dpi / _POINTS_PER_INCH), 1)
+    return engine.image_tokens(*fitted_size(*drawn, budget, engine.image_tokens))
 
 
 def fitted_size(width: int, height: int, budget: ImageBudget, count: Callable[[int, int], int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The caller's schema as the hosted service reads it: what the document does not state is null."""
+"""Schemas whose values may be null where a document, or a part of it, does not state them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _copy(schema: Any, document: dict[str, Any]) -> Any:
         if isinstance(copy.get(keyword), dict):
             copy[keyword] = {name: _copy(child, document) for name, child in copy[keyword].items()}
     if isinstance(copy.get("properties"), dict):
-        copy["properties"] = {name: _nullable(child, document) for name, child in copy["properties"].items()}
+        copy["properties"] = {name: nullable(child, document) for name, child in copy["properties"].items()}
     for keyword in _LISTS:
         if isinstance(copy.get(keyword), list):
             copy[keyword] = [_copy(child, document) for child in copy[keyword]]
@@ -35,7 +35,8 @@ def _copy(schema: Any, document: dict[str, Any]) -> Any:
     return copy
 
 
-def _nullable(schema: Any, document: dict[str, Any]) -> Any:
+def nullable(schema: Any, document: dict[str, Any]) -> Any:
+    """A subschema of ``document`` that admits null as well, where it is one of scalars."""
     if not isinstance(schema, dict) or not _is_scalar(schema, document):
         return schema
     if "enum" in schema and None not in schema["enum"]:

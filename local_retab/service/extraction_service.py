@@ -14,11 +14,12 @@ from local_retab.service.extractions import Extractions
 from local_retab.service.files import FileCases
 from local_retab.service.links import Links
 from local_retab.service.parses import Parses
-from local_retab.service.runner import LocalRunner, open_store
+from local_retab.service.runner import LocalRunner, RunRequest, open_store
 from local_retab.service.running import Running
 from local_retab.service.schemas import SchemaGenerations
 from local_retab.service.sources import Sources
 from local_retab.storage import Storage
+from local_retab.wire import now
 
 if TYPE_CHECKING:
     from local_retab.documents import Document
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from local_retab.service.runner import Run, Runner
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
-    from local_retab.wire import ConsensusRequest, ExtractionParameters, Reconciliation
+    from local_retab.wire import ConsensusRequest, ExtractionParameters, ExtractionPlan, Reconciliation
 
 
 class _Parts:
@@ -130,6 +131,10 @@ class ExtractionService:
     def image_cost(self, document: Document, parameters: ExtractionParameters) -> ImageCost | None:
         """See ``LocalRunner.image_cost``."""
         return self._local.image_cost(document, parameters)
+
+    def reading_plan(self, document: Document, parameters: ExtractionParameters) -> ExtractionPlan:
+        """See ``LocalRunner.reading_plan``."""
+        return self._local.reading_plan(RunRequest("plan", now(), document, parameters))
 
     def page_cost(self, model: str) -> ImageCost | None:
         """See ``LocalRunner.page_cost``."""

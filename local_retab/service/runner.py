@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from local_retab.documents import PageSelection
 from local_retab.engine.opening import open_llama
 from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
-from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.chunking.planning import plan_reading
+from local_retab.extraction.pipeline import extract, read
 from local_retab.extraction.profiles import DEFAULT
-from local_retab.extraction.seeing import ImageBudget, image_cost, size_cost
-from local_retab.schema import load_schema, plan_schema
+from local_retab.extraction.seeing import ImageBudget, choose_sight, image_cost, size_cost
+from local_retab.extraction.task import Stop, Task
+from local_retab.schema import check_keys, load_schema, plan_schema
 from local_retab.weights import Catalogue, InstalledModel, Store
 from local_retab.wire import DEFAULT_DPI
 
@@ -26,11 +28,10 @@ if TYPE_CHECKING:
     from local_retab.engine.pace import ImageCost
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
-    from local_retab.wire import ExtractionChunk, ExtractionParameters
+    from local_retab.wire import ExtractionChunk, ExtractionParameters, ExtractionPlan
 
 A4 = (595.0, 842.0)
 """Points."""
-UNAVAILABLE = ("chunking_keys", "deep_extraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,22 @@ class LocalRunner:
             budget = ImageBudget(self._settings.image_min_tokens, self._settings.image_max_tokens)
             return size_cost([A4], DEFAULT_DPI, budget, engine)
 
+    def reading_plan(self, request: RunRequest) -> ExtractionPlan:
+        """How the document will be read, with the seconds that it will take here. Loads the model.
+
+        Raises RequestError, SchemaError, ModelError or DocumentError.
+        """
+        task, model = self._task(request)
+        with self._engines.lease(model) as engine:
+            sight = choose_sight(task.document, task.parameters, task.settings, engine)
+            pages = read(task, sight)
+            return plan_reading(task, engine, sight, pages, timed=True).to_wire(pages)
+
     def start(self, request: RunRequest) -> ExtractionRun:
+        task, model = self._task(request)
+        return ExtractionRun(self._chunks(task, model), task.stop)
+
+    def _task(self, request: RunRequest) -> tuple[Task, InstalledModel]:
         plan, model = check(request.parameters, self._store, self._settings)
         profile = model.entry.prompt_profile if model.entry else DEFAULT
         task = Task(
@@ -121,7 +137,7 @@ class LocalRunner:
             Stop(),
             profile,
         )
-        return ExtractionRun(self._chunks(task, model), task.stop)
+        return task, model
 
     def _chunks(self, task: Task, model: InstalledModel) -> Generator[ExtractionChunk, None, None]:
         with self._engines.lease(model) as engine:
@@ -167,18 +183,23 @@ def open_store(settings: Settings) -> Store:
 
 def check(parameters: ExtractionParameters, store: Store, settings: Settings) -> tuple[SchemaPlan, InstalledModel]:
     """The plan of a request's schema, and its model. Raises RequestError, SchemaError or ModelError."""
-    refuse_unavailable(parameters)
     schema = load_schema(parameters.json_schema, settings=settings)
+    check_parts(parameters, schema)
     absent_null = (parameters.absent or settings.absent) == "null"
     plan = plan_schema(schema, settings=settings, absent_null=absent_null)
     return plan, store.resolve(parameters.model, settings)
 
 
-def refuse_unavailable(parameters: ExtractionParameters) -> None:
-    """Raise FeatureNotAvailableError for a request field whose feature this version does not have."""
-    asked = [name for name in UNAVAILABLE if getattr(parameters, name)]
-    if asked:
+def check_parts(parameters: ExtractionParameters, schema: dict[str, Any]) -> None:
+    """Raises RequestError for chunking_keys that are not in the schema, FeatureNotAvailableError for sources that are
+    not found in a document that is read in parts."""
+    if parameters.chunking_keys:
+        check_keys(schema, parameters.chunking_keys)
+    cited = parameters.sources is not None and parameters.sources.mode == "cited"
+    asked = [name for name in ("chunking_keys", "deep_extraction") if getattr(parameters, name)]
+    if cited and asked:
         raise FeatureNotAvailableError(
-            f"{', '.join(asked)}: not available yet in this version. Leave it out of the request.",
-            details={"fields": asked},
+            f"sources.mode=cited: not available with {' and '.join(asked)}, which read a document in parts. Use "
+            f"located, or leave {' and '.join(asked)} out.",
+            details={"fields": ["sources.mode", *asked]},
         )

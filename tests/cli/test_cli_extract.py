@@ -221,7 +221,8 @@ def test_an_output_that_breaks_the_schema_ends_with_6(
     answer_with(monkeypatch, '{"a": [1, 1]}')
     result = run(*inputs.arguments, "--verbose")
     assert (result.code, result.out) == (6, "")
-    lines = result.err.splitlines()
+    plan, *lines = result.err.splitlines()
+    assert plan.startswith("plan ")
     assert lines[0].startswith("error: ")
     assert lines[1] == "code: OUTPUT_INVALID"
     assert lines[2].startswith("path: /a keyword: uniqueItems reason: ")
@@ -233,6 +234,8 @@ def test_an_output_that_breaks_the_schema_ends_with_6(
         (["--json", "--ndjson"], "error: --json and --ndjson: choose one of them.\n"),
         (["--filename", "x.pdf"], "error: --filename: only for a document from standard input"),
         (["--dpi", "5"], "error: image_resolution_dpi"),
+        (["--chunking-key", "lines"], "error: --chunking-key lines: write ARRAY=FIELD"),
+        (["--chunking-key", "lines=id"], "error: chunking_keys: 'lines, id' has no property 'id'"),
     ],
 )
 def test_wrong_requests_end_with_2(run: Run, inputs: Inputs, options: list[str], message: str) -> None:
@@ -266,7 +269,8 @@ def test_notices_are_warnings(run: Run, inputs: Inputs, monkeypatch: pytest.Monk
 def test_verbose_reports_what_the_run_took(run: Run, inputs: Inputs) -> None:
     result = run(*inputs.arguments, "--verbose")
     assert result.out == PRETTY
-    summary, prompt, output, seconds = result.err.splitlines()
+    plan, summary, prompt, output, seconds = result.err.splitlines()
+    assert plan.startswith("plan     1 page at once, 0 lines that look like rows, ")
     assert summary.startswith("extr_")
     assert prompt.endswith(" 0 of them from an earlier request")
     assert "forced by the schema" in output

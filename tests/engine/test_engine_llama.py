@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from local_retab.engine.backend import BatchToken
 from local_retab.engine.constraint import Constraint
 from local_retab.engine.draft import Drafts
-from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.engine import Engine
 from local_retab.engine.llama import LlamaBackend
+from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.scheduler import Scheduler
 from local_retab.engine.sequence import Finish, Generation, Limits, Phase, Sequence, TokenEvent
 from local_retab.errors import EngineError, GenerationCancelledError, LocalRetabError, ModelLoadError

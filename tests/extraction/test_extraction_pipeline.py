@@ -16,11 +16,12 @@ from scripted_service import ANSWER, DOCUMENT, SCHEMA, VALUE, WITHOUT_END, Scrip
 
 from local_retab.documents import load
 from local_retab.engine.backend import BackendInfo
-from local_retab.engine.sequence import Limits, PromptPart, Statistics, TokenEvent
+from local_retab.engine.sequence import Limits, PromptPart, Statistics, TokenEvent, TokenizedPrompt
 from local_retab.errors import GenerationCancelledError, OutputValidationError
-from local_retab.extraction import pipeline
+from local_retab.extraction import answer
 from local_retab.extraction.partial import MISSING, extends
-from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.pipeline import extract
+from local_retab.extraction.task import Stop, Task
 from local_retab.schema import load_schema, plan_schema
 from local_retab.settings import Settings
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters, now
@@ -152,6 +153,9 @@ class RecitingEngine:
     def info(self) -> BackendInfo:
         return ScriptedBackend(lambda prompt: "", template=TEMPLATE).info
 
+    def tokenize(self, prompt: Sequence[PromptPart]) -> TokenizedPrompt:
+        return TokenizedPrompt(list(range(len(prompt))))
+
     def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, *more: object) -> Recited:
         return self._generation
 
@@ -161,7 +165,7 @@ def test_chunks_come_no_faster_than_agreed_and_the_end_at_once(
     monkeypatch: pytest.MonkeyPatch, tick: float, most: int
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(pipeline, "time", clock)
+    monkeypatch.setattr(answer, "time", clock)
     settings = Settings(chunks_per_second=10)
     text = json.dumps({"number": "n" * 60, "total": 1, "lines": []}).encode()
     parameters = ExtractionParameters(json_schema=SCHEMA)

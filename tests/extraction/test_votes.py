@@ -19,7 +19,8 @@ from local_retab.engine.engine import Engine
 from local_retab.errors import GenerationCancelledError
 from local_retab.extraction.ballots import common
 from local_retab.extraction.partial import MISSING, extends
-from local_retab.extraction.pipeline import Stop, Task, extract
+from local_retab.extraction.pipeline import extract
+from local_retab.extraction.task import Stop, Task
 from local_retab.schema import plan_schema
 from local_retab.settings import Settings
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters, now
