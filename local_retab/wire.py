@@ -279,6 +279,11 @@ class Extraction(ExtractionChunk):
         "probabilities of its tokens, calibrated; else that of ``consensus``. An addition to the hosted contract.",
     )
     absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
+    synthesised: list[str] = Field(
+        default_factory=list,
+        description="Pointers of values that the model did not write, or not to their end, as the token budget was "
+        "spent: they close the value under the schema.",
+    )
     sources: ExtractionSources | None = None
 
 

@@ -20,8 +20,14 @@ from local_retab.extraction.citing import Lines
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.copying import Copies
 from local_retab.extraction.likelihood import TokenLikelihoods
-from local_retab.extraction.notices import absence_notices, budget_notices, forbidden_nulls, string_notices
-from local_retab.extraction.partial import Missing, PartialJson, PartialJsonError
+from local_retab.extraction.notices import (
+    absence_notices,
+    budget_notices,
+    forbidden_nulls,
+    string_notices,
+    synthesised_paths,
+)
+from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
 from local_retab.extraction.profiles import DEFAULT, profile_named
 from local_retab.extraction.reading import read_pages
 from local_retab.extraction.seeing import choose_budget, choose_sight, look_at
@@ -161,6 +167,8 @@ class _Answer:
         self._value: JsonValue = None
         self._problem: OutputValidationError | None = None
         self._cut_at: str | None = None
+        self._complete: JsonValue | Missing = MISSING  # what was, when the budget ended
+        self._synthesised: list[str] = []
         self._unprinted: list[str] = []
         self._consensus = Consensus()
         self._likelihoods = TokenLikelihoods()
@@ -199,6 +207,8 @@ class _Answer:
                 shown = True
                 yield self._chunk(output)
             self._value = machine.flush()
+            if self._cut_at is not None:
+                self._synthesised = synthesised_paths(self._value, self._complete)
             self.plan.validate(self._value)
             if ballots.wanted:
                 self._reconcile([self._value, *ballots.finish()])
@@ -232,12 +242,12 @@ class _Answer:
         pause = 1 / self._task.settings.chunks_per_second
         shown_at = -pause
         changed = False
-        self._cut_at = None
+        self._cut_at, self._synthesised = None, []
         self._likelihoods = TokenLikelihoods()
         self._written = bytearray()
         for event in generation:
             if event.synthesised and self._cut_at is None:
-                self._cut_at = machine.path()
+                self._cut_at, self._complete = machine.path(), machine.complete()
             self._written += event.data
             path = machine.path() if event.logprob is not None else ""
             changed = machine.feed(event.data) or changed
@@ -290,6 +300,7 @@ class _Answer:
                 *string_notices(self._value, self._task.settings),
             ],
             absent=forbidden_nulls(self._value, schema) if schema is not self.plan.held else [],
+            synthesised=self._synthesised,
             sources=self._sources() if parameters.sources else None,
         )
 
