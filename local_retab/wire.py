@@ -107,6 +107,9 @@ class ExtractionParameters(_Request):
     image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
     image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
     pages: str | None = Field(default=None, description="An addition: which pages are read, such as 1-3,7.")
+    attachments: Annotated[bool, _null_is(False)] = Field(
+        default=False, description="An addition: also read the documents that are attached to a mail, after it."
+    )
 
 
 class ExtractionRequest(ExtractionParameters):

@@ -38,7 +38,7 @@ def deferred(schema: Any) -> list[tuple[str, str]]:
         (of(a={"type": "string", "format": "date", "maxLength": 10}), ("/properties/a", "format")),
         (of(a={"oneOf": [{"type": "number"}, {"type": "integer"}]}), ("/properties/a", "oneOf")),
         ({"properties": {"a": {}, "b": {}}, "minProperties": 1}, ("", "minProperties")),
-        ({"properties": {"a": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, ("", "anyOf")),
+        ({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, ("", "anyOf")),
         ({"type": "integer", "minimum": 10**30}, ("", "minimum")),
         (
             {"properties": {"ax": {"type": "string"}}, "patternProperties": {"^a": {"maxLength": 3}}},
