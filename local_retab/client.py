@@ -168,7 +168,7 @@ def request(
     image_min_tokens: int | None = None,
     image_max_tokens: int | None = None,
     pages: str | None = None,
-    attachments: bool = False,
+    attachments: bool | None = None,
 ) -> Request:
     """The signature of every call, with the hosted order and defaults.
 

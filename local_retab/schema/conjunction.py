@@ -125,6 +125,10 @@ class Conjunctions:
                 if keyword in self.dialect.keywords and has_effect(keyword, schema):
                     if self._is_condition(pointer, keyword, schema):
                         continue
+                    if keyword == "not" and _is_negation(schema["not"]):
+                        inner = self._expand(f"{pointer}/not/not", trail)
+                        found = self._multiply(found, inner, pointer, keyword)
+                        continue
                     leave = self._drop if keyword in _ABOUT_ANY_VALUE else self.defer
                     leave(pointer, keyword, REASONS[keyword])
         if schema.get("nullable") is True:  # OpenAPI 3.0
@@ -195,3 +199,8 @@ class Conjunctions:
 
     def _only_null(self, option: Conjunction) -> bool:
         return any(self.schema(pointer).get("type") in ("null", ["null"]) for pointer in option)
+
+
+def _is_negation(schema: Any) -> bool:
+    """Whether a schema is the ``not`` of another and nothing else."""
+    return isinstance(schema, dict) and "not" in schema and schema.keys() <= {"not"} | _ANNOTATIONS
