@@ -168,12 +168,14 @@ def request(
     image_min_tokens: int | None = None,
     image_max_tokens: int | None = None,
     pages: str | None = None,
+    attachments: bool | None = None,
 ) -> Request:
     """The signature of every call, with the hosted order and defaults.
 
     ``document``: a path, bytes, a binary file, a PIL image, a data URL, MIMEData, or a stored file (File or FileRef).
     ``json_schema``: a dict, JSON text, a path, a pydantic model, a dataclass, or a TypedDict. Beside the hosted fields:
-    ``modality`` and the image tokens of a page, which default to the settings, and ``pages`` to read (``1-3,7``).
+    ``modality`` and the image tokens of a page, which default to the settings, ``pages`` to read (``1-3,7``),
+    and ``attachments``: whether the documents that are attached to a mail are read after it.
     """
     fields = dict(locals())
     return Request(fields.pop("document"), fields.pop("json_schema"), fields)

@@ -107,6 +107,9 @@ class ExtractionParameters(_Request):
     image_min_tokens: int | None = Field(default=None, gt=0, description="An addition: least tokens for a page image.")
     image_max_tokens: int | None = Field(default=None, gt=0, description="An addition: most tokens for a page image.")
     pages: str | None = Field(default=None, description="An addition: which pages are read, such as 1-3,7.")
+    attachments: Annotated[bool, _null_is(False)] = Field(
+        default=False, description="An addition: also read the documents that are attached to a mail, after it."
+    )
 
 
 class ExtractionRequest(ExtractionParameters):
@@ -307,6 +310,11 @@ class Extraction(ExtractionChunk):
         "probabilities of its tokens, calibrated; else that of ``consensus``. An addition to the hosted contract.",
     )
     absent: list[str] = Field(default_factory=list, description="Pointers of nulls that the schema does not allow.")
+    synthesised: list[str] = Field(
+        default_factory=list,
+        description="Pointers of values that the model did not write, or not to their end, as the token budget was "
+        "spent: they close the value under the schema.",
+    )
     sources: ExtractionSources | None = None
     plan: ExtractionPlan | None = None
 

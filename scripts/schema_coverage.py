@@ -73,6 +73,7 @@ def main(
     folder: Annotated[Path, typer.Argument(help="JSON files: one {schema, tests} each, or a list of such groups")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
     cuts: Annotated[int, typer.Option(help="Also cut each valid instance at so many places and close it")] = 0,
+    seed: Annotated[str, typer.Option(help="Of the places that are cut")] = "",
     model: Annotated[Path | None, typer.Option(help="GGUF file whose vocabulary to use; unset: bytes")] = None,
     details: Annotated[Path | None, typer.Option(help="Where to write a JSON line for each schema")] = None,
 ) -> None:
@@ -80,9 +81,11 @@ def main(
     if not groups:
         raise typer.BadParameter(f"no JSON files with schemas and tests in {folder}")
     vocabulary = _vocabulary(model)
-    _measure("imports", {"type": "object"}, [{"valid": True, "data": {}}], vocabulary, 1)  # once, not in every process
+    _measure(
+        "imports", {"type": "object"}, [{"valid": True, "data": {}}], vocabulary, 1, ""
+    )  # once, not in every process
     console = Console(stderr=True)
-    reports = [_isolated(*group, vocabulary, cuts) for group in track(groups, "schemas", console=console)]
+    reports = [_isolated(*group, vocabulary, cuts, seed) for group in track(groups, "schemas", console=console)]
     if details is not None:
         details.write_text("".join(json.dumps(asdict(report)) + "\n" for report in reports))
     _print(console, reports)
@@ -110,7 +113,7 @@ def _vocabulary(model: Path | None) -> Any:
     return backend.grammar_tokenizer()
 
 
-def _isolated(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: Any, cuts: int) -> Report:
+def _isolated(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: Any, cuts: int, seed: str) -> Report:
     """Measure one schema in a forked process, so that its time and its memory are its own."""
     reading, writing = os.pipe()
     started = time.perf_counter()
@@ -119,7 +122,7 @@ def _isolated(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: A
         os.close(reading)
         signal.alarm(PATIENCE_SECONDS)
         with os.fdopen(writing, "w") as pipe:
-            json.dump(asdict(_measure(name, schema, tests, vocabulary, cuts)), pipe)
+            json.dump(asdict(_measure(name, schema, tests, vocabulary, cuts, seed)), pipe)
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
@@ -135,7 +138,7 @@ def _isolated(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: A
     return report
 
 
-def _measure(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: Any, cuts: int) -> Report:
+def _measure(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: Any, cuts: int, seed: str) -> Report:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     report = Report(name)
     if isinstance(schema, bool):  # requests carry objects
@@ -171,7 +174,7 @@ def _measure(name: str, schema: Any, tests: list[dict[str, Any]], vocabulary: An
             for (plan, grammar), problem in zip(attempts, returned, strict=True):
                 if problem is None:
                     answer = text(written(plan, canonical(test["data"])))
-                    cut_and_close(report.cuts, plan, grammar, vocabulary, answer, cuts, seed=f"{name} {at}")
+                    cut_and_close(report.cuts, plan, grammar, vocabulary, answer, cuts, seed=f"{seed}{name} {at}")
                     break
     report.usable = not report.problems
     report.usable_first_attempt = report.usable and first

@@ -71,7 +71,7 @@ class TestRequestFields:
         "chunking_keys": None,
     }
     ADDED: ClassVar[dict[str, None]] = dict.fromkeys(
-        ("modality", "image_min_tokens", "image_max_tokens", "pages", "absent")
+        ("modality", "image_min_tokens", "image_max_tokens", "pages", "absent", "attachments")
     )
 
     @pytest.mark.parametrize("owner", [Extractions, AsyncExtractions])

@@ -50,6 +50,7 @@ class TestRequests:
             "deep_extraction": None,
             "sources": None,
             "pages": None,
+            "attachments": False,
             "absent": None,
             "modality": None,
             "image_min_tokens": None,

@@ -29,7 +29,7 @@ def run_batch(
     What concerns one document is its record; what concerns all (SchemaError, ModelError, EngineError) is raised, and
     so is KeyboardInterrupt, after the documents at hand were stopped. They have no record then and come again.
     """
-    worker = _Worker(plan, client)
+    worker = Worker(plan, client)
     with ThreadPoolExecutor(jobs) as pool:
         running: set[Future[Record]] = set()
         try:
@@ -54,7 +54,7 @@ def _collect(running: set[Future[Record]], journal: Journal, advance: Callable[[
     return rest
 
 
-class _Worker:
+class Worker:
     """Extracts documents in several threads until it is stopped."""
 
     def __init__(self, plan: Plan, client: Retab) -> None:
@@ -63,10 +63,11 @@ class _Worker:
         self._streams: set[ExtractionStream] = set()
         self._stopped = False
 
-    def extract(self, document: str) -> Record:
+    def extract(self, document: str, *, path: str | None = None) -> Record:
+        """The record of ``document``, whose file is at ``path`` where that is another. Raises what concerns all."""
         try:
             with self._client.extractions.create_stream(
-                document, self._plan.json_schema, **self._plan.fields
+                path or document, self._plan.json_schema, **self._plan.fields
             ) as stream:
                 self._watch(stream)
                 try:

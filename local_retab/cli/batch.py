@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,16 @@ import typer
 
 from local_retab.cli import extract
 from local_retab.cli.terminal import has_screen, say, stderr_console
+from local_retab.errors import RequestError
 
 if TYPE_CHECKING:
     from local_retab.batch import Journal, Plan, Record
+    from local_retab.client import Retab
+    from local_retab.service import ExtractionService
+    from local_retab.settings import Settings
 
 SOME_FAILED = 1
+ENGINES = ("embedded", "ray")
 
 EPILOG = """Example: local-retab batch invoices/ --schema invoice.json --out results.jsonl
 
@@ -43,18 +49,27 @@ def batch(
     instructions: Annotated[str | None, typer.Option(help="Advice to the model, in plain words.")] = None,
     dpi: Annotated[int | None, typer.Option(help="Resolution of page images, 96 to 300. Default: 192.")] = None,
     pages: Annotated[str | None, typer.Option(help="Pages to read of each, such as 1-3,7 or 5-. Default: all.")] = None,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="Also read the documents that are attached to a mail (eml, msg).")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Documents at once.")] = 1,
+    engine: Annotated[
+        str,
+        typer.Option(help="embedded, or ray: --jobs actors of the cluster that RAY_ADDRESS names, or of a local one."),
+    ] = "embedded",
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the documents again that ended with an error before.")
     ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an earlier run wrote to --out.")] = False,
 ) -> None:
     """Extract from many documents: one record each, errors among them, resumable after a crash."""
-    from local_retab.batch import Journal, Plan, run_batch
+    from local_retab.batch import Journal, Plan, run_batch, run_on_ray
     from local_retab.client import Retab
     from local_retab.settings import Settings
     from local_retab.wire import DEFAULT_DPI, DEFAULT_MODEL
 
+    if engine not in ENGINES:
+        raise RequestError(f"--engine {engine}: choose one of {', '.join(ENGINES)}.")
     settings = Settings.from_environment()
     plan = Plan.make(
         inputs,
@@ -65,19 +80,32 @@ def batch(
             "instructions": instructions,
             "image_resolution_dpi": DEFAULT_DPI if dpi is None else dpi,
             "pages": pages,
+            **({"attachments": True} if attachments else {}),  # without it, the records of older versions go on
         },
     )
     with Journal.open(out, plan, restart=restart, retry_failed=retry_failed) as journal:
-        service = extract.open_service(settings)
-        with Retab(transport=service) as client, _progress(plan, journal) as advance:
-            if journal.missing(plan):
-                service.preload(plan.fields["model"])
-            run_batch(plan, journal, client, jobs=jobs, advance=advance)
+        with _progress(plan, journal) as advance:
+            if engine == "ray":
+                run_on_ray(
+                    plan, journal, partial(_open_client, extract.open_service, settings), jobs=jobs, advance=advance
+                )
+            else:
+                service = extract.open_service(settings)
+                with Retab(transport=service) as client:
+                    if journal.missing(plan):
+                        service.preload(plan.fields["model"])
+                    run_batch(plan, journal, client, jobs=jobs, advance=advance)
         journal.finish()
         failed = journal.failed
     say(f"{len(plan.documents)} documents, {failed} with an error · written to {out}", style="dim")
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _open_client(open_service: Callable[[Settings], ExtractionService], settings: Settings) -> Retab:
+    from local_retab.client import Retab
+
+    return Retab(transport=open_service(settings))
 
 
 @contextmanager

@@ -65,6 +65,9 @@ def extract(
         bool, typer.Option("--bust-cache", help="Ask the model even if the same request was answered before.")
     ] = False,
     pages: Annotated[str | None, typer.Option(help="Pages to read, such as 1-3,7 or 5-. Default: all.")] = None,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="Also read the documents that are attached to a mail (eml, msg).")
+    ] = False,
     filename: Annotated[str | None, typer.Option(help="The document's name when it comes from standard input.")] = None,
     n_consensus: Annotated[
         int, typer.Option(help="Votes, 1 to 16, that are reconciled to one result with the likelihood of each value.")
@@ -127,6 +130,7 @@ def extract(
         "null" if absent_null else None,
         located,
         pages,
+        attachments,
         bust_cache,
         deep_extraction or None,
         _keys(chunking_key),
@@ -173,6 +177,7 @@ class _Request:
     absent: str | None
     sources: dict[str, Any] | None
     pages: str | None
+    attachments: bool
     bust_cache: bool
     deep_extraction: bool | None
     chunking_keys: dict[str, str] | None

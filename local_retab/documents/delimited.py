@@ -39,13 +39,16 @@ def _records(document: Document, text: str) -> Iterator[list[str]]:
 
 def _dialect(document: Document, text: str) -> tuple[str, str]:
     """Delimiter and quote, by the method of van den Burg and others (2019), as CleverCSV has it."""
-    from clevercsv import Detector
+    from clevercsv import Detector, Error
 
+    usual = "\t" if document.mime_type == "text/tab-separated-values" else ","
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    found = Detector().detect(sample, delimiters=_DELIMITERS)
-    usual = "\t" if document.mime_type == "text/tab-separated-values" else ","
+    try:
+        found = Detector().detect(sample, delimiters=_DELIMITERS)
+    except Error:  # a NUL, which is not for its parser
+        found = None
     if found is None:
         return usual, '"'
     return found.delimiter or usual, found.quotechar or '"'

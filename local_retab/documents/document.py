@@ -32,7 +32,8 @@ def content_id(data: bytes) -> str:
 class Document:
     """A loaded document: its bytes, and what they are. ``mime_type`` is that of the bytes, not of the name.
 
-    ``selection`` is which of its pages are read; None is all of them.
+    ``selection`` is which of its pages are read; None is all of them. ``attachments`` says that the documents attached
+    to a mail are read after it.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Document:
     kind: Kind
     data: bytes = field(repr=False)
     selection: PageSelection | None = None
+    attachments: bool = False
 
     def wants(self, number: int) -> bool:
         """Whether page ``number``, from 1, is one that is asked for."""

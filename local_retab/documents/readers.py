@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from local_retab.documents import images, office, pdf, text
+from local_retab.documents import attachments, images, office, pdf, text
 from local_retab.documents.clock import ReadingClock
 from local_retab.documents.document import Document, Page
+from local_retab.documents.selection import PageSelection
 from local_retab.settings import Settings
+from local_retab.wire import MIN_DPI
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 def pages(document: Document, *, dpi: int, settings: Settings) -> Generator[Page, None, None]:
     """The pages in order, each read when it is asked for; closing the iterator frees what it holds."""
+    if attachments.has_attachments(document):
+        yield from attachments.pages(document, partial(pages, dpi=dpi, settings=settings), settings=settings)
+        return
     clock = ReadingClock(document.filename, settings)
     match document.kind:
         case "pdf":
@@ -32,6 +39,8 @@ def pages(document: Document, *, dpi: int, settings: Settings) -> Generator[Page
 
 def page_count(document: Document, settings: Settings) -> int:
     """The number of pages of the whole document. Raises as ``pages`` does on opening."""
+    if attachments.has_attachments(document):
+        return sum(1 for _ in pages(replace(document, selection=None), dpi=MIN_DPI, settings=settings))
     match document.kind:
         case "pdf":
             return pdf.page_count(document, settings)
@@ -45,6 +54,9 @@ def page_count(document: Document, settings: Settings) -> int:
 
 def draw(document: Document, number: int, *, dpi: int, settings: Settings) -> Image:
     """Page ``number`` of a document that was read before. Raises as ``Page.render`` does."""
+    if attachments.has_attachments(document):
+        found = pages(replace(document, selection=PageSelection(((number, number),))), dpi=dpi, settings=settings)
+        return next(found).render()
     clock = ReadingClock(document.filename, settings)
     if document.kind == "pdf":
         return pdf.draw(document, number, dpi=dpi, settings=settings, clock=clock)

@@ -49,7 +49,7 @@ class Recognition:
         return self._read(page, image, worth)
 
     def _worth(self, page: Page) -> TextLayer:
-        if not self._document.drawable:
+        if not page.width:  # nothing to draw
             return TextLayer.USABLE
         if self._document.kind == "image" or self._settings.ocr == "always":
             return TextLayer.UNUSABLE

@@ -2,25 +2,31 @@
 
 A greedy walk over bytes: whatever the grammar forces is taken, and where there is a choice the byte that leads out
 soonest comes first. Outside strings that is the end of the container, then null, then the emptiest other value.
-Inside a string it is the quotation mark; then the end of a filler, a value of each common format, as the cut may be
-anywhere in it; then letters, digits and punctuation in turn, which also walks through patterns. A byte is tried as
-its own token, which byte-level vocabularies have for every byte.
+Inside a string it is the quotation mark; then the shortest end under one of the schema's patterns, or the end of a
+filler, a value of each common format, as the cut may be anywhere in it; then letters, digits and punctuation in turn,
+which walks through most patterns that are not read. A byte is tried as its own token, which byte-level vocabularies
+have for every byte. The work is counted and bounded, as closing runs in the thread that decodes.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import string
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from local_retab.engine.completion import completion, patterns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_retab.engine.constraint import Constraint
 
-MAX_BYTES = 20_000
-ATTEMPTS = 8
+# Attempts: bytes, questions to the grammar (1 to 6 microseconds each), and the seed of another order. A short walk, as
+# most are; a few in another order, for schemas that recur; and one as long as a value may have to be.
+_ATTEMPTS = ((1_000, 6_000, None), *((400, 1_500, seed) for seed in range(1, 9)), (20_000, 15_000, None))
 
 _OUTSIDE = b'}],n"[{0-ft123456789.:eE+ulsar '
 _LOWER, _DIGITS, _UPPER = (text.encode() for text in (string.ascii_lowercase, string.digits, string.ascii_uppercase))
@@ -52,6 +58,7 @@ class _Text:
         self._escaped = False
         self._uses: Counter[int] = Counter()
         self._last = b""
+        self._written = bytearray()
 
     def add(self, data: bytes) -> None:
         for byte in data:
@@ -63,8 +70,18 @@ class _Text:
             elif byte == ord('"'):
                 self.in_string = True
                 self._uses.clear()
+                self._written.clear()
             self._uses[byte] += 1
+            self._written.append(byte)
         self._last = (self._last + data)[-3:]
+
+    def written(self) -> str | None:
+        """The string that is open; None in the middle of a character."""
+        try:
+            text: str = json.loads(bytes(self._written) + b'"')
+        except ValueError:
+            return None
+        return text
 
     def preference(self) -> Iterator[int]:
         """All bytes that may lead out, the best first."""
@@ -111,26 +128,30 @@ class Closer:
         None when no way out was found. Where the best bytes lead round in circles, as in a schema that recurs, the
         walk is repeated a few times with another order of the bytes that do not lead out.
         """
-        for attempt in range(ATTEMPTS):
-            limit = MAX_BYTES if attempt == 0 else MAX_BYTES // 50
-            ending = self._walk(constraint.copy(), begun, limit, random.Random(attempt) if attempt else None)
+        for limit, questions, seed in _ATTEMPTS:
+            order = None if seed is None else random.Random(seed)
+            ending = self._walk(constraint.copy(), begun, limit, order, _Work(questions))
             if ending is not None:
                 constraint.consume([self._token_of[byte] for byte in ending])
                 return ending
         return None
 
-    def _walk(self, constraint: Constraint, begun: bytes, limit: int, order: random.Random | None) -> bytes | None:
+    def _walk(
+        self, constraint: Constraint, begun: bytes, limit: int, order: random.Random | None, work: _Work
+    ) -> bytes | None:
         text, out = _Text(), bytearray()
         filled = False  # whether fillers were tried on the string that is open
         text.add(begun)
-        while len(out) < limit:
+        while len(out) < limit and work.left > 0:
+            work.left -= 1
             if constraint.finished or constraint.accepting:
                 return bytes(out)
             step = constraint.forced_bytes()
             if not step or any(byte not in self._token_of for byte in step):
-                step = self._best(constraint, text, order)
-                if text.in_string and not filled and step != b'"':
-                    step = self._filler(constraint) or step
+                step = self._best(constraint, text, order, work)
+                written = text.written() if text.in_string and not filled and step != b'"' else None
+                if written is not None:
+                    step = self._filler(constraint, written, order, work) or step
                     filled = True
             if not step:
                 return None
@@ -140,12 +161,33 @@ class Closer:
             out += step
         return None
 
-    def _filler(self, constraint: Constraint) -> bytes:
-        """The shortest end of a filler with which the string can be complete."""
-        tokens = ((end, [self._token_of[byte] for byte in end]) for end in self._ends)
-        return next((end for end, spelt in tokens if constraint.allows_all(spelt)), b"")
+    def _filler(self, constraint: Constraint, written: str, order: random.Random | None, work: _Work) -> bytes:
+        """The shortest end of a pattern's string or of a filler with which the string can be complete.
 
-    def _best(self, constraint: Constraint, text: _Text, order: random.Random | None) -> bytes:
+        With an ``order`` any end of a pattern's string: a name of what recurs may be shorter than one of what does not.
+        """
+        ends = sorted(self._completions(constraint, written), key=lambda end: (len(end), end))
+        if order is None:
+            ends = sorted([*ends, *self._ends], key=lambda end: (len(end), end))
+        else:
+            order.shuffle(ends)
+            ends += self._ends
+        for end in ends:
+            work.left -= 1
+            if constraint.allows_all([self._token_of[byte] for byte in end]):
+                return end
+        return b""
+
+    def _completions(self, constraint: Constraint, written: str) -> Iterator[bytes]:
+        for pattern, length in patterns_of(constraint.grammar):
+            automaton = completion(pattern)
+            end = automaton.end(written, length) if automaton else None
+            if end is not None:
+                data = json.dumps(end, ensure_ascii=False)[1:].encode()
+                if self._token_of.keys() >= set(data):
+                    yield data
+
+    def _best(self, constraint: Constraint, text: _Text, order: random.Random | None, work: _Work) -> bytes:
         preference = list(text.preference())
         if order is not None:
             out = 1 if text.in_string else 2  # the quotation mark; the brackets
@@ -153,6 +195,14 @@ class Closer:
             order.shuffle(rest)
             preference[out:] = rest
         for byte in preference:
+            work.left -= 1
             if byte in self._token_of and constraint.allows(self._token_of[byte]):
                 return bytes([byte])
         return b""
+
+
+@dataclass(slots=True)
+class _Work:
+    """How many more questions may be asked."""
+
+    left: int

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class Constraint:
     """A grammar, and the tokens consumed under it so far."""
 
-    __slots__ = ("_matcher", "_size")
+    __slots__ = ("_matcher", "_size", "grammar")
 
-    def __init__(self, matcher: Any, size: int) -> None:
+    def __init__(self, matcher: Any, size: int, grammar: str) -> None:
         self._matcher = matcher
         self._size = size
+        self.grammar = grammar  # llguidance's text form
 
     @classmethod
     def compile(cls, grammar: str, tokenizer: Any) -> Constraint:
@@ -38,11 +39,11 @@ class Constraint:
                 f"The schema's grammar cannot be compiled: {reason}. Simplify the schema.",
                 details={"problems": [{"path": "", "keyword": "", "reason": reason}]},
             )
-        return cls(matcher, tokenizer.vocab_size)
+        return cls(matcher, tokenizer.vocab_size, grammar)
 
     def copy(self) -> Constraint:
         """An independent constraint in the same state; under a microsecond, against milliseconds to compile."""
-        return Constraint(self._matcher.deep_copy(), self._size)
+        return Constraint(self._matcher.deep_copy(), self._size, self.grammar)
 
     def allows(self, token: int) -> bool:
         """Whether ``token`` may come next."""

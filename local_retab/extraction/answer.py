@@ -13,6 +13,7 @@ from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.copying import Copies
 from local_retab.extraction.likelihood import TokenLikelihoods
+from local_retab.extraction.notices import synthesised_paths
 from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
 from local_retab.wire import Consensus
 
@@ -48,6 +49,9 @@ class Answer:
         self.written = bytearray()
         self.cut_at: str | None = None
         """The pointer at which the token budget ended."""
+        self.synthesised: list[str] = []
+        """Pointers of the values that were closed without the model."""
+        self._complete: JsonValue | Missing = MISSING  # what was, when the budget ended
         self.unprinted: list[str] = []
         """Pointers of values that were taken for null."""
         self.consensus = Consensus()
@@ -99,6 +103,8 @@ class Answer:
                 shown = shown or output is not MISSING
                 yield output
             self.value = machine.flush()
+            if self.cut_at is not None:
+                self.synthesised = synthesised_paths(self.value, self._complete)
             self.plan.validate(self.value)
             if ballots.wanted:
                 self._reconcile([self.value, *ballots.finish()])
@@ -134,14 +140,14 @@ class Answer:
         pause = 1 / self._task.settings.chunks_per_second
         shown_at = -pause
         changed = False
-        self.cut_at = None
+        self.cut_at, self.synthesised = None, []
         self._likelihoods = TokenLikelihoods()
         self.written = bytearray()
         # Where validation may still refuse the value, nothing is shown: a snapshot is never taken back.
         shows = self._shows and not self.plan.deferred
         for event in generation:
             if event.synthesised and self.cut_at is None:
-                self.cut_at = machine.path()
+                self.cut_at, self._complete = machine.path(), machine.complete()
             self.written += event.data
             path = machine.path() if event.logprob is not None else ""
             changed = machine.feed(event.data) or changed

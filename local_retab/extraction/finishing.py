@@ -29,6 +29,7 @@ class Result:
     plan: ExtractionPlan
     consensus: Consensus = field(default_factory=Consensus)
     sources: ExtractionSources | None = None
+    synthesised: Sequence[str] = ()
 
 
 def chunk_of(task: Task, output: Any) -> ExtractionChunk:
@@ -63,6 +64,7 @@ def extraction_of(task: Task, result: Result) -> Extraction:
         usage=used(result.statistics),
         notices=[*result.notices, *string_notices(result.value, task.settings)],
         absent=forbidden_nulls(result.value, schema) if schema is not task.plan.held else [],
+        synthesised=list(result.synthesised),
         sources=result.sources,
         plan=result.plan,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from local_retab.extraction.declared import Declared
+from local_retab.extraction.partial import MISSING, Missing
 from local_retab.schema.dialect import escape
 from local_retab.wire import ExtractionNotice
 
@@ -28,6 +29,25 @@ def budget_notices(cut_at: str | None, settings: Settings) -> list[ExtractionNot
             f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS or LOCAL_RETAB_CONTEXT_TOKENS higher.",
         )
     ]
+
+
+def synthesised_paths(value: JsonValue, written: JsonValue | Missing, path: str = "") -> list[str]:
+    """The pointers of scalars and empty containers in ``value`` that are not in ``written``, what was complete of it
+    when the budget ended."""
+    children = _children(value)
+    if not children:
+        same = type(written) is type(value) and written == value and not isinstance(value, dict | list)
+        return [] if same or (isinstance(value, dict | list) and not isinstance(written, Missing)) else [path]
+    found: list[str] = []
+    for key, item in children:
+        found += synthesised_paths(item, _child(written, key), f"{path}/{escape(str(key))}")
+    return found
+
+
+def _child(value: JsonValue | Missing, key: str | int) -> JsonValue | Missing:
+    if isinstance(value, dict):
+        return value.get(str(key), MISSING)
+    return value[key] if isinstance(value, list) and isinstance(key, int) and key < len(value) else MISSING
 
 
 def absence_notices(unprinted: Sequence[str]) -> list[ExtractionNotice]:

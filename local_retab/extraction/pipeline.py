@@ -69,6 +69,7 @@ def _extract_at_once(
             notices=[*budget_notices(answer.cut_at, task.settings), *absence_notices(answer.unprinted)],
             plan=plan.to_wire(pages),
             consensus=answer.consensus,
+            synthesised=answer.synthesised,
             sources=_sources(task, pages, answer, lines) if task.parameters.sources else None,
         ),
     )

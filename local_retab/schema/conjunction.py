@@ -13,6 +13,7 @@ from typing import Any
 from local_retab.errors import InvalidSchemaError
 from local_retab.schema.deferred import REASONS, Deferred, has_effect
 from local_retab.schema.dialect import Dialect
+from local_retab.schema.presence import ALWAYS, KEYWORDS, Condition, condition
 from local_retab.schema.references import References
 
 Conjunction = tuple[str, ...]
@@ -40,7 +41,7 @@ class Conjunctions:
     may hold keys that no keyword mentions. Otherwise as its author will have meant it.
     """
 
-    __slots__ = ("_expanded", "deferred", "dialect", "exclusive", "references", "uncertain", "wide")
+    __slots__ = ("_expanded", "conditions", "deferred", "dialect", "exclusive", "references", "uncertain", "wide")
 
     def __init__(self, references: References, dialect: Dialect, *, wide: bool = False) -> None:
         self.references = references
@@ -49,6 +50,8 @@ class Conjunctions:
         self.deferred: dict[tuple[str, str], Deferred] = {}
         self.uncertain: set[str] = set()  # pointers with a deferred keyword that may refuse null
         self.exclusive: set[str] = set()  # pointers with a oneOf
+        # By pointer and keyword: what says no more than which keys an object has.
+        self.conditions: dict[str, dict[str, Condition]] = {}
         self._expanded: dict[str, tuple[Conjunction, ...]] = {}
 
     def defer(self, pointer: str, keyword: str, reason: str) -> None:
@@ -120,6 +123,12 @@ class Conjunctions:
                     found = self._multiply(found, self._union(pointer, keyword, trail), pointer, keyword)
             for keyword in REASONS.keys() & schema.keys():
                 if keyword in self.dialect.keywords and has_effect(keyword, schema):
+                    if self._is_condition(pointer, keyword, schema):
+                        continue
+                    if keyword == "not" and _is_negation(schema["not"]):
+                        inner = self._expand(f"{pointer}/not/not", trail)
+                        found = self._multiply(found, inner, pointer, keyword)
+                        continue
                     leave = self._drop if keyword in _ABOUT_ANY_VALUE else self.defer
                     leave(pointer, keyword, REASONS[keyword])
         if schema.get("nullable") is True:  # OpenAPI 3.0
@@ -127,7 +136,10 @@ class Conjunctions:
         return found
 
     def _union(self, pointer: str, keyword: str, trail: Conjunction) -> tuple[Conjunction, ...]:
-        children: list[Any] = self.references.at(pointer)[keyword]
+        schema: dict[str, Any] = self.references.at(pointer)
+        if self._is_condition(pointer, keyword, schema):
+            return ((),)
+        children: list[Any] = schema[keyword]
         if all(isinstance(child, dict) and "required" in child and child.keys() <= _PRESENCE for child in children):
             self._drop(pointer, keyword, "depends on which keys are present")
             return ((),)
@@ -140,6 +152,16 @@ class Conjunctions:
             self.defer(pointer, keyword, ONE_OF)
             self.exclusive.add(pointer)
         return found
+
+    def _is_condition(self, pointer: str, keyword: str, schema: dict[str, Any]) -> bool:
+        """Whether a keyword says only which keys an object has; it is kept then."""
+        found = condition(schema, (keyword,)) if keyword in KEYWORDS else None
+        if found is None or found == ALWAYS:
+            return False
+        self.conditions.setdefault(pointer, {})[keyword] = found
+        if keyword in _ABOUT_ANY_VALUE:
+            self.uncertain.add(pointer)
+        return True
 
     def _multiply(
         self, left: tuple[Conjunction, ...], right: tuple[Conjunction, ...], pointer: str, keyword: str
@@ -177,3 +199,8 @@ class Conjunctions:
 
     def _only_null(self, option: Conjunction) -> bool:
         return any(self.schema(pointer).get("type") in ("null", ["null"]) for pointer in option)
+
+
+def _is_negation(schema: Any) -> bool:
+    """Whether a schema is the ``not`` of another and nothing else."""
+    return isinstance(schema, dict) and "not" in schema and schema.keys() <= {"not"} | _ANNOTATIONS

@@ -9,9 +9,11 @@ from typing import Any
 from local_retab.errors import UnsupportedSchemaError
 from local_retab.schema.formats import exact_pattern
 from local_retab.schema.nesting import levels
+from local_retab.schema.presence import KEYWORD, with_cases
 
 MAX_LEVELS = 600  # llguidance overflows a stack of 8 MB at somewhat more than 1200
 
+_SMALL = 200  # characters of a schema that is written again rather than referred to
 _NAMED = frozenset({"properties", "patternProperties", "$defs"})
 _LISTED = frozenset({"anyOf", "prefixItems"})
 _SINGLE = frozenset({"items", "additionalProperties"})
@@ -28,27 +30,63 @@ def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
     deep = levels(inference)
     if deep > MAX_LEVELS:
         raise _unsupported(f"it nests {deep} levels deep through its definitions, and the limit is {MAX_LEVELS}")
-    grammar, reason = _compile(json.dumps(_with_calendar(inference, wide)))
+    grammar, reason = _compile(json.dumps(_Writer(wide=wide).document(inference)))
     if reason is not None:
         raise _unsupported(reason)
     return grammar
 
 
-def _with_calendar(schema: Any, wide: bool) -> Any:
-    """``schema`` with the pattern of existing dates in the place of a format."""
-    if not isinstance(schema, dict):
-        return schema
-    made = dict(schema)
-    if (pattern := exact_pattern(schema, wide=wide)) is not None:
-        del made["format"]
-        made["pattern"] = pattern
-    for key in _NAMED & made.keys():
-        made[key] = {name: _with_calendar(child, wide) for name, child in made[key].items()}
-    for key in _LISTED & made.keys():
-        made[key] = [_with_calendar(child, wide) for child in made[key]]
-    for key in _SINGLE & made.keys():
-        made[key] = _with_calendar(made[key], wide)
-    return made
+class _Writer:
+    """Writes out what only inference schemas have: exact dates, and objects with cases, once for each.
+
+    The cases of an object share what is large in it through definitions, so that cases in cases do not multiply.
+    """
+
+    def __init__(self, *, wide: bool) -> None:
+        self._wide = wide
+        self._names: dict[str, str] = {}
+        self._definitions: dict[str, Any] = {}
+
+    def document(self, inference: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = self._node(inference)
+        return {**made, "$defs": {**made.get("$defs", {}), **self._definitions}} if self._definitions else made
+
+    def _node(self, schema: Any) -> Any:
+        if not isinstance(schema, dict):
+            return schema
+        if KEYWORD in schema:
+            return self._cases(schema)
+        made = dict(schema)
+        if (pattern := exact_pattern(schema, wide=self._wide)) is not None:
+            del made["format"]
+            made["pattern"] = pattern
+        for key in _NAMED & made.keys():
+            made[key] = {name: self._node(child) for name, child in made[key].items()}
+        for key in _LISTED & made.keys():
+            made[key] = [self._node(child) for child in made[key]]
+        for key in _SINGLE & made.keys():
+            made[key] = self._node(made[key])
+        return made
+
+    def _cases(self, schema: dict[str, Any]) -> dict[str, Any]:
+        made = with_cases(schema)
+        for option in made["anyOf"]:
+            for key in ("properties", "patternProperties"):
+                if key in option:
+                    option[key] = {name: self._shared(child) for name, child in option[key].items()}
+            option["additionalProperties"] = self._shared(option["additionalProperties"])
+        if "$defs" in made:
+            made["$defs"] = {name: self._node(child) for name, child in made["$defs"].items()}
+        return made
+
+    def _shared(self, schema: Any) -> Any:
+        text = json.dumps(schema)
+        if len(text) <= _SMALL:
+            return self._node(schema)
+        if text not in self._names:
+            self._names[text] = f"case-{len(self._names)}"  # no other name has a dash
+            self._definitions[self._names[text]] = self._node(schema)
+        return {"$ref": f"#/$defs/{self._names[text]}"}
 
 
 def _unsupported(reason: str) -> UnsupportedSchemaError:

@@ -10,6 +10,7 @@ from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.dialect import escape
 from local_retab.schema.formats import CHECKED, HELD, WHOLE
 from local_retab.schema.patterns import searcher
+from local_retab.schema.presence import Condition
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _EVERY = frozenset(TYPES) - {"integer"}
@@ -54,6 +55,7 @@ class Merged:
     additional: Conjunction | None = None  # None: the caller does not mention other keys
     prefix: list[Conjunction] = field(default_factory=list)
     rest: Conjunction = ()
+    conditions: list[tuple[str, str, Condition]] = field(default_factory=list)  # with pointer and keyword
 
     def allows(self, value: Any) -> bool:
         """Whether the type and the enumerated values allow ``value``."""
@@ -71,6 +73,7 @@ def merge(reader: Conjunctions, pointers: Conjunction) -> Merged:
     merged = Merged(types=frozenset())
     declared: frozenset[str] | None = None
     for pointer, schema in schemas:
+        merged.conditions += [(pointer, *known) for known in reader.conditions.get(pointer, {}).items()]
         if "type" in schema:
             names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
             declared = frozenset(names) if declared is None else shared_types(declared, frozenset(names))
@@ -126,7 +129,8 @@ def _inferred(schemas: Iterable[tuple[str, dict[str, Any]]], merged: Merged) -> 
     """Without ``type``: the types that the keywords are about. JSON Schema would allow all others as well."""
     if merged.values is not None:
         return _EVERY
-    return frozenset(_TYPE_OF[key] for _, schema in schemas for key in schema if key in _TYPE_OF) or _EVERY
+    about = {_TYPE_OF[key] for _, schema in schemas for key in schema if key in _TYPE_OF}
+    return frozenset(about | ({"object"} if merged.conditions else set())) or _EVERY
 
 
 def _common(left: list[Any], right: list[Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
 from local_retab.schema.merging import TYPES, Merged
 from local_retab.schema.patterns import searcher
+from local_retab.schema.presence import ALWAYS, KEYWORD, Case, Condition, both
 from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
@@ -64,6 +65,8 @@ class Nodes:
 
         ``ambiguous``: optional properties stay optional. ``lead``: the first property, when it is an object.
         """
+        if merged.types != {"object"} or merged.values is not None:
+            self._defer_conditions(merged)
         if merged.values is not None:
             values = [value for value in merged.values if merged.allows_type(value)]
             return Built({"enum": values}, ATOMIC) if values else None
@@ -159,6 +162,8 @@ class Nodes:
         others = self._others(merged, schema, ambiguous=ambiguous)
         if others is None:
             schema["properties"] = {key: value for key, value in properties.items() if value is not False}
+        if not self._conditions(merged, schema, set(droppable)):
+            return None
         self._counts(merged, schema, fixed=not (hidden or droppable) and len(required) == len(properties))
         shape = Shape(
             properties=shapes,
@@ -210,6 +215,33 @@ class Nodes:
                 schema |= limit
             else:
                 self._reader.defer(merged.stands[keyword], keyword, "absent keys are null until the end")
+
+    def _conditions(self, merged: Merged, schema: dict[str, Any], droppable: set[str]) -> bool:
+        """Sets the cases of the keys, where the keys that they are about are all declared; whether there are any."""
+        found: Condition | None = ALWAYS
+        for _, _, said in merged.conditions:
+            found = both(found, said)
+        names = {name for case in found or () for name in case.present | case.absent}
+        closed = schema["additionalProperties"] is False and "patternProperties" not in schema
+        if found is None or not (closed or names <= schema["properties"].keys()):
+            self._defer_conditions(merged)
+            return found != ()
+        possible = {name for name, node in schema["properties"].items() if node is not False}
+        always = {name for name in possible.intersection(schema["required"]) if name not in droppable}
+        cases = [
+            Case(case.present - always, case.absent & possible)
+            for case in found
+            if case.present <= possible and not case.absent & always
+        ]
+        if not cases:
+            self._defer_conditions(merged)
+        elif Case() not in cases:
+            schema[KEYWORD] = [{"present": sorted(case.present), "absent": sorted(case.absent)} for case in cases]
+        return found != ()
+
+    def _defer_conditions(self, merged: Merged) -> None:
+        for pointer, keyword, _ in merged.conditions:
+            self._reader.defer(pointer, keyword, "depends on which keys are present")
 
     def _array(self, merged: Merged, *, ambiguous: bool) -> Built | None:
         counts: dict[str, Any] = {key: merged.limits[key] for key in _COUNTS if key in merged.limits}

@@ -170,10 +170,9 @@ class ExtractionRun:
 
 
 def selected(document: Document, parameters: ExtractionParameters) -> Document:
-    """The document, of which only the pages are read that the request asks for. Raises RequestError."""
-    if parameters.pages is None:
-        return document
-    return replace(document, selection=PageSelection.parse(parameters.pages))
+    """The document with what the request asks to be read of it: pages, attachments. Raises RequestError."""
+    selection = None if parameters.pages is None else PageSelection.parse(parameters.pages)
+    return replace(document, selection=selection, attachments=parameters.attachments)
 
 
 def open_store(settings: Settings) -> Store:

@@ -129,6 +129,8 @@ def test_a_quotation_mark_that_is_escaped_ends_no_string() -> None:
         {"pattern": "^[^@]+@[^@]+\\.[a-z]{2,}$"},
         {"pattern": "^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$"},
         {"pattern": "^[a-z]+[A-Z]$"},
+        {"pattern": "^(Microsoft|Contoso)\\.BizTalk(\\.[A-Z][a-z]+)+, Version=\\d+(\\.\\d+){3}$"},
+        {"pattern": "^[0-9]*-end$", "minLength": 12},
     ],
     ids=lambda schema: next(iter(schema.values())),
 )
@@ -251,6 +253,21 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     original = Constraint.allows
     monkeypatch.setattr(Constraint, "allows", lambda self, token: calls.append(token) or original(self, token))
     return lambda: len(calls)
+
+
+def test_a_schema_that_recurs_is_left_by_another_order() -> None:
+    """The shortest name leads on for ever."""
+    deeper = {"type": "string", "pattern": "^IN$"}
+    leaf = record(kind={"type": "string", "pattern": "^LEAF$"})
+    node = {"anyOf": [record(kind=deeper, next={"$ref": "#/$defs/node"}), leaf]}
+    schema = {**record(tree={"$ref": "#/$defs/node"}), "$defs": {"node": node}}
+    assert closed(start(schema), b"", schema)["tree"]
+
+
+def test_the_questions_of_a_close_are_bounded(counting: Callable[[], int]) -> None:
+    schema = record(**{f"field_{number}": {"type": "string", "minLength": 5_000} for number in range(9)})
+    assert CLOSER.close(start(schema), b"") is None
+    assert 0 < counting() < 40_000
 
 
 def test_closing_is_cheap(counting: Callable[[], int]) -> None:

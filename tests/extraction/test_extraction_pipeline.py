@@ -308,6 +308,31 @@ class TestLimits:
         assert f"{budget} tokens" in notice.message
         assert "LOCAL_RETAB_MAX_OUTPUT_TOKENS" in notice.message
 
+    def test_every_value_that_the_budget_cut_off_is_listed(self, tmp_path: Path) -> None:
+        schema = {
+            "type": "object",
+            "properties": {
+                "first": {"type": "string"},
+                "a/b": {"type": "integer"},
+                "kept": {"type": "array", "items": {"type": "integer"}},
+                "note": {"type": ["string", "null"]},
+                "rows": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "string"}}}},
+                "optional": {"type": "string"},
+            },
+            "required": ["first", "a/b", "kept", "note", "rows"],
+        }
+        answer = '{"first": "one", "a/b": 12, "kept": [1], "note": "n", "rows": [], "optional": null}'
+        listed = {}
+        for cut in ('{"first": "o', '{"first": "one", "a/b": 12', '{"first": "one", "a/b": 12, "kept": [1], "no'):
+            service = ScriptedService(tmp_path, answer, max_output_tokens=len(cut))
+            listed[cut] = last(service, schema).synthesised
+        assert list(listed.values()) == [
+            ["/first", "/a~1b", "/kept", "/note", "/rows"],
+            ["/a~1b", "/kept", "/note", "/rows"],
+            ["/note", "/rows"],
+        ]
+        assert last(ScriptedService(tmp_path, answer), schema).synthesised == []
+
     def test_a_repetition_is_cut_by_the_string_limit_and_noticed(self, tmp_path: Path) -> None:
         extraction = last(ScriptedService(tmp_path, '{"number": "' + "la" * 500, max_string_chars=20))
         assert isinstance(extraction.output, dict)

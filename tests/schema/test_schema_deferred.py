@@ -28,6 +28,7 @@ def deferred(schema: Any) -> list[tuple[str, str]]:
     [
         ({"type": "array", "uniqueItems": True}, ("", "uniqueItems")),
         (of(a={"not": {"type": "null"}}), ("/properties/a", "not")),
+        (of(a={"not": {"not": {"not": {"type": "null"}}}}), ("/properties/a/not/not", "not")),
         ({"type": "object", "if": {}, "then": {"required": ["a"]}}, ("", "if")),
         ({"type": "object", "dependentRequired": {"a": ["b"]}}, ("", "dependentRequired")),
         ({"type": "object", "dependencies": {"a": ["b"]}}, ("", "dependencies")),
@@ -38,7 +39,7 @@ def deferred(schema: Any) -> list[tuple[str, str]]:
         (of(a={"type": "string", "format": "date", "maxLength": 10}), ("/properties/a", "format")),
         (of(a={"oneOf": [{"type": "number"}, {"type": "integer"}]}), ("/properties/a", "oneOf")),
         ({"properties": {"a": {}, "b": {}}, "minProperties": 1}, ("", "minProperties")),
-        ({"properties": {"a": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, ("", "anyOf")),
+        ({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, ("", "anyOf")),
         ({"type": "integer", "minimum": 10**30}, ("", "minimum")),
         (
             {"properties": {"ax": {"type": "string"}}, "patternProperties": {"^a": {"maxLength": 3}}},
@@ -131,3 +132,9 @@ def test_exponential_schemas_are_shared_or_refused() -> None:
     assert len(str(made.inference)) < 50_000
     unions = {"anyOf": [{"properties": {f"p{i}": {"const": i}}, "required": [f"p{i}"]} for i in range(6)]}
     assert ("", "allOf") in deferred({"allOf": [unions] * 8})
+
+
+def test_a_double_negation_is_no_negation() -> None:
+    made = plan({"not": {"description": "-", "not": {"type": "object", "properties": {"a": {"type": "integer"}}}}})
+    assert made.deferred == ()
+    assert made.inference["properties"]["a"]["type"] == ["integer", "null"]

@@ -31,6 +31,7 @@ def encode_job(document: Document, dpi: int, settings: Settings) -> dict[str, An
         "mime_type": document.mime_type,
         "kind": document.kind,
         "selection": None if document.selection is None else document.selection.ranges,
+        "attachments": document.attachments,
         "dpi": dpi,
         "settings": {name: getattr(settings, name) for name in _SETTINGS},
         "password": None if password is None else password.get_secret_value(),
@@ -42,7 +43,8 @@ def decode_job(message: Mapping[str, Any], data: bytes) -> tuple[Document, int, 
     ranges = message["selection"]
     selection = None if ranges is None else PageSelection(tuple((first, last) for first, last in ranges))
     document = Document(
-        message["id"], message["filename"], message["mime_type"], message["kind"], data, selection
+        message["id"], message["filename"], message["mime_type"], message["kind"], data, selection,
+        message["attachments"],
     )  # fmt: skip
     settings = Settings(**message["settings"], document_password=message["password"], document_isolation="none")
     return document, message["dpi"], settings

@@ -44,8 +44,15 @@ _READERS = {
 }
 
 
+MAILS = frozenset({"message/rfc822", "application/vnd.ms-outlook"})
+
+
 class _Reader(Protocol):
     def read(self, document: Document, settings: Settings, clock: ReadingClock) -> Iterator[PageText]: ...
+
+
+class _MailReader(_Reader, Protocol):
+    def attachments(self, document: Document) -> Iterator[tuple[str, str, bytes]]: ...
 
 
 def pages(document: Document, *, settings: Settings, clock: ReadingClock) -> Iterator[Page]:
@@ -86,6 +93,13 @@ def pages(document: Document, *, settings: Settings, clock: ReadingClock) -> Ite
 def page_count(document: Document, settings: Settings) -> int:
     """The number of pages, slides or sheets, those without text included. Raises as ``pages`` does."""
     return sum(1 for _ in _read(document, settings, ReadingClock(document.filename, settings)))
+
+
+def attached(document: Document, settings: Settings) -> list[tuple[str, str, bytes]]:
+    """Name, media type and bytes of what is attached to a mail. Raises as ``pages`` does."""
+    with _parsing(document), ReadingClock(document.filename, settings).running():
+        reader = cast(_MailReader, import_module(f"{__name__}.{_READERS[document.mime_type]}"))
+        return list(reader.attachments(document))
 
 
 def _read(document: Document, settings: Settings, clock: ReadingClock) -> Iterator[PageText]:
