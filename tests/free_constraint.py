@@ -17,6 +17,9 @@ class FreeConstraint:
     def allows(self, token: int) -> bool:
         return True
 
+    def count_allowed(self, tokens: list[int]) -> int:
+        return len(tokens)
+
     def allowed(self, size: int) -> NDArray[np.bool_]:
         return np.ones(size, dtype=np.bool_)
 
