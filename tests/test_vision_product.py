@@ -15,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 from tiny_vision_models import FAMILIES, make_pair
 
 from local_retab import Extraction, Retab, Settings
-from local_retab.errors import ContextLengthError, GenerationCancelledError, ModalityError, ModelLoadError, RequestError
+from local_retab.errors import GenerationCancelledError, ModalityError, ModelLoadError, RequestError
 from local_retab.service import ExtractionService
 from local_retab.weights import Catalogue, Store
 
@@ -129,13 +129,12 @@ def test_a_request_has_a_budget_of_its_own(client: Retab) -> None:
         extract(client, scan(), image_max_tokens=1)
 
 
-def test_pages_that_do_not_fit_are_refused_by_number(client: Retab) -> None:
-    with pytest.raises(ContextLengthError) as caught:
-        extract(client, pdf(*map(str, range(40))), modality="image")
-    fit = caught.value.details["images_that_fit"]
-    assert caught.value.details["images"] == 40
-    assert 15 < fit < 40
-    assert f"{fit} of its 40 pages fit as images" in caught.value.message
+def test_pages_that_do_not_fit_at_once_are_read_in_windows(client: Retab) -> None:
+    result = extract(client, pdf(*map(str, range(40))), modality="image")
+    assert result.plan.mode == "windows"
+    assert len(result.plan.parts) > 1
+    one = extract(client, pdf("0"), modality="image").usage.image_tokens
+    assert result.usage.image_tokens == 40 * one
 
 
 def test_chunks_stream_and_only_grow(client: Retab) -> None:

@@ -264,10 +264,12 @@ def _answers(engine: Engine, plan: SchemaPlan, texts: Sequence[str]) -> tuple[in
 
 
 def _image_tokens(task: Task, engine: Engine, sight: Sight, pages: Sequence[Page]) -> list[int]:
+    """Of each page: its image, and what stands around it in the prompt."""
     if not sight.images:
         return [0] * len(pages)
     budget, dpi = choose_budget(task.parameters, task.settings), task.parameters.image_resolution_dpi
-    return [size_tokens(page.width, page.height, dpi, budget, engine) for page in pages]
+    label = _tokens(engine, f"\n\n[page {len(pages)}]\n" + ("\nIts text:\n\n" if sight.text else ""))
+    return [size_tokens(page.width, page.height, dpi, budget, engine) + label for page in pages]
 
 
 def _count(engine: Engine, prompt: Sequence[object]) -> int:
