@@ -89,19 +89,19 @@ class DraftPolicy:
         self.costs = StepCosts()
         self._kinds: dict[str, tuple[float, float]] = {}
 
-    def length(self, kind: str, offered: int, *, pending: int, sequences: int) -> int:
-        """How many of ``offered`` drafted tokens to add to a call that has ``pending`` tokens without them.
+    def length(self, kind: str, offered: int, *, tokens: int, sequences: int) -> int:
+        """How many of ``offered`` drafted tokens to add to a call that has ``tokens`` without them.
 
         The i-th is accepted with probability p to the i, and then saves its sequence's share of a call.
         """
         acceptance, share = self._acceptance(kind), self.costs.estimate(1) / sequences
-        base, best, length, saved = self.costs.estimate(pending), 0.0, 0, 0.0
+        base, best, length, saved = self.costs.estimate(tokens), 0.0, 0, 0.0
         for count in range(1, min(offered, MAX_DRAFT_TOKENS) + 1):
             saved += share * acceptance**count
-            gain = saved - (self.costs.estimate(pending + count) - base)
+            gain = saved - (self.costs.estimate(tokens + count) - base)
             if gain > best:
                 best, length = gain, count
-        if not length:
+        if offered and not length:
             self._note(kind, 0, 0)
         return length
 
@@ -126,26 +126,25 @@ class Drafts:
         self._backend = backend
         self.policy = DraftPolicy()
 
-    def make(self, sequence: Sequence, *, sequences: int, room: int) -> Draft | None:
+    def make(self, sequence: Sequence, *, tokens: int, sequences: int, room: int) -> Draft | None:
         """What is worth trying after the tokens of ``sequence``, at most ``room`` tokens, all allowed by its grammar.
 
-        ``sequences`` answers share the call. None where nothing is, and where KV cannot be cut back.
+        ``sequences`` answers share the call, which has ``tokens`` without this draft. None where nothing is worth it,
+        and where KV cannot be cut back.
         """
         if room <= 0 or not self._backend.info.prefix_sharing:
             return None
         guess = sequence.drafter.guess(sequence.output) if sequence.drafter else None
         for text in guess.texts if guess else ():
-            tokens = self._allowed(sequence, text)
-            if guess and tokens:
-                length = self.policy.length(
-                    guess.kind, min(len(tokens), room), pending=sequence.pending, sequences=sequences
-                )
+            guessed = self._allowed(sequence, text)[:room]
+            if guess and guessed:
+                length = self.policy.length(guess.kind, len(guessed), tokens=tokens, sequences=sequences)
                 if length:
-                    return Draft(guess.kind, tokens[:length])
+                    return Draft(guess.kind, guessed[:length])
                 break
         # Bytes that the grammar forces, but not as which token: a value's opening, which few tokens begin with.
         opening = self._allowed(sequence, sequence.constraint.forced_bytes())[:1]
-        length = self.policy.length(OPENING, len(opening), pending=sequence.pending, sequences=sequences)
+        length = self.policy.length(OPENING, len(opening), tokens=tokens, sequences=sequences)
         return Draft(OPENING, opening) if length else None
 
     def _allowed(self, sequence: Sequence, text: bytes) -> list[int]:

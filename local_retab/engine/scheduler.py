@@ -139,6 +139,7 @@ class Scheduler:
 
     def _restore(self, sequence: Sequence) -> None:
         """Take the prompt's stable part from disk where that saves computing it, or note that it is to go there."""
+        sequence.keep_at = None
         if self._disk is None or sequence.stable < sequence.computed + MIN_TOKENS:
             return
         assert sequence.slot is not None
@@ -158,7 +159,8 @@ class Scheduler:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
         shares: list[_Share] = []
         row = 0
-        answering = sum(sequence.phase is Phase.DECODE for sequence in self._running)
+        answers = [sequence.pending for sequence in self._running if sequence.phase is Phase.DECODE]
+        tokens = sum(answers)  # of the answers and their drafts in this call
         pending = sum(sequence.pending for sequence in self._running)
         draft_room = min(MAX_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
@@ -172,9 +174,10 @@ class Scheduler:
                     draft = None
                     if last and phase is Phase.DECODE:
                         room = min(draft_room, limit - row)
-                        draft = self._drafts.make(sequence, sequences=answering, room=room)
+                        draft = self._drafts.make(sequence, tokens=tokens, sequences=len(answers), room=room)
                     shares.append(_Share(sequence, count, row - 1 if last else None, draft))
                     row += len(shares[-1].drafted)
+                    tokens += len(shares[-1].drafted)
                     draft_room -= len(shares[-1].drafted)
         return shares
 

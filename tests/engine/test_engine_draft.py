@@ -156,27 +156,33 @@ class TestWhatPays:
     )
     def test_the_length_follows_the_costs(self, cost: Callable[[int], float], length: int) -> None:
         policy = policy_with(cost, right=60)
-        assert policy.length("k", 20, pending=1, sequences=1) == length
+        assert policy.length("k", 20, tokens=1, sequences=1) == length
 
     def test_a_kind_that_is_wrong_is_tried_no_more_and_comes_back_in_time(self) -> None:
         policy = policy_with(lambda tokens: 1.0 + 0.5 * (tokens - 1), wrong=30)
-        assert policy.length("k", 4, pending=1, sequences=1) == 0
-        assert policy.length("other", 4, pending=1, sequences=1) > 0
+        assert policy.length("k", 4, tokens=1, sequences=1) == 0
+        assert policy.length("other", 4, tokens=1, sequences=1) > 0
         asked = 0
-        while policy.length("k", 4, pending=1, sequences=1) == 0:
+        while policy.length("k", 4, tokens=1, sequences=1) == 0:
             asked += 1
             assert asked < 500
         assert asked > 20
 
+    def test_what_is_not_offered_is_not_forgotten(self) -> None:
+        policy = policy_with(lambda tokens: 1.0 + 0.5 * (tokens - 1), wrong=30)
+        for _ in range(500):
+            policy.length("k", 0, tokens=1, sequences=1)
+        assert policy.length("k", 4, tokens=1, sequences=1) == 0
+
     def test_the_more_share_a_call_the_less_a_draft_saves(self) -> None:
         policy = policy_with(lambda tokens: 1.0 + 0.4 * (tokens - 1), right=5)
-        lengths = [policy.length("k", 12, pending=count, sequences=count) for count in (1, 2, 5)]
+        lengths = [policy.length("k", 12, tokens=count, sequences=count) for count in (1, 2, 5)]
         assert lengths == sorted(lengths, reverse=True)
         assert lengths[0] > 0
         assert lengths[-1] == 0
 
     def test_no_more_than_is_offered(self) -> None:
-        assert policy_with(lambda tokens: 1.0, right=9).length("k", 2, pending=1, sequences=1) == 2
+        assert policy_with(lambda tokens: 1.0, right=9).length("k", 2, tokens=1, sequences=1) == 2
 
 
 class TestCosts:
@@ -202,9 +208,9 @@ class TestCosts:
 def test_the_opening_of_a_value_is_drafted_without_a_drafter() -> None:
     backend = ScriptedBackend(lambda prompt: VALUE)
     scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=64)
-    assert scheduler._drafts.make(sequence_of(backend, None), sequences=1, room=0) is None
+    assert scheduler._drafts.make(sequence_of(backend, None), tokens=1, sequences=1, room=0) is None
     item = sequence_of(backend, None)
     # Nothing of a value is chosen yet, so its first byte is forced, and is not yet consumed.
-    draft = scheduler._drafts.make(item, sequences=1, room=4)
+    draft = scheduler._drafts.make(item, tokens=1, sequences=1, room=4)
     assert draft is not None
     assert (draft.kind, bytes(draft.tokens)) == (OPENING, b"{")

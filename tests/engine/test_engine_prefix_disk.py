@@ -74,6 +74,12 @@ class TestStore:
         assert disk.load(TOKENS) is None
 
 
+def sequence_of(backend: ScriptedBackend, document: str) -> Sequence:
+    tokens = backend.tokenize(TEMPLATE + document + ANSWER, special=False)
+    constraint = Constraint.compile(grammar(SCHEMA), backend.grammar_tokenizer())
+    return Sequence(tokens, constraint, LIMITS, stable=len(TEMPLATE))
+
+
 def answer(folder: Path, document: str, *, template: str = TEMPLATE, stable: int | None = None) -> Sequence:
     """One answer in a fresh "process": a new backend and scheduler."""
     backend = ScriptedBackend(lambda prompt: VALUE)
@@ -113,13 +119,27 @@ class TestPrompts:
         disk_of(tmp_path).save(list(TEMPLATE.encode()), b"not a state")
         assert answer(tmp_path, "second").statistics.reused_tokens == 0
 
+    def test_a_sequence_that_was_sent_back_to_wait_shares_what_another_computed_meanwhile(self, tmp_path: Path) -> None:
+        backend = ScriptedBackend(lambda prompt: VALUE)
+        scheduler = Scheduler(backend, max_sequences=2, prefill_chunk=50, disk=disk_of(tmp_path))
+        first, second = (sequence_of(backend, "same document") for _ in range(2))
+        scheduler.add(first)
+        scheduler.step()
+        scheduler._preempt(first)
+        assert first.keep_at is not None
+        scheduler._waiting.clear()
+        scheduler.add(second)
+        while second.computed <= len(TEMPLATE):
+            scheduler.step()
+        scheduler.add(first)
+        run(scheduler)
+        assert [drain(first), drain(second)] == [(VALUE.encode(), Finish.COMPLETE)] * 2
+
     def test_what_is_in_memory_is_not_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         backend = ScriptedBackend(lambda prompt: VALUE)
         scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=50, disk=disk_of(tmp_path))
         for document in ("one", "two"):
-            tokens = backend.tokenize(TEMPLATE + document + ANSWER, special=False)
-            constraint = Constraint.compile(grammar(SCHEMA), backend.grammar_tokenizer())
-            item = Sequence(tokens, constraint, LIMITS, stable=len(TEMPLATE))
+            item = sequence_of(backend, document)
             scheduler.add(item)
             run(scheduler)
             assert drain(item) == (VALUE.encode(), Finish.COMPLETE)
