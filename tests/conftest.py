@@ -1,4 +1,4 @@
-"""The real models that some tests run, from the store of whoever runs them."""
+"""The real models that some tests run, from the store of whoever runs them; and drafts that do not depend on time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local_retab.engine.scheduler import Scheduler
 from local_retab.settings import Settings
 from local_retab.weights import Catalogue, Store
 
@@ -14,6 +15,12 @@ def _installed(name: str) -> Path:
     settings = Settings.from_environment()
     # Where it is not installed, the error has the command that installs it.
     return Store(settings.home / "models", Catalogue.load()).resolve(name, settings).path
+
+
+@pytest.fixture(autouse=True)
+def untimed_drafts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many tokens are drafted follows from the guesses alone, and not from how long calls take on this machine."""
+    monkeypatch.setattr(Scheduler, "_learn", lambda self, shares, elapsed: None)
 
 
 @pytest.fixture(scope="session")

@@ -90,14 +90,18 @@ class Scheduler:
                 self._end(share.sequence, error, keep=False)
             return
         elapsed = time.perf_counter() - started
-        if all(share.sequence.phase is Phase.DECODE for share in shares):
-            tokens = sum(share.count + len(share.drafted) for share in shares)
-            self._drafts.policy.costs.observe(tokens, elapsed)
+        self._learn(shares, elapsed)
         for share in shares:
             self._account(share, elapsed)
             self._keep(share.sequence)
             if share.row is not None:
                 self._advance(share, share.row)
+
+    def _learn(self, shares: list[_Share], elapsed: float) -> None:
+        """Note what a call of answers alone took: it says which drafts pay."""
+        if all(share.sequence.phase is Phase.DECODE for share in shares):
+            tokens = sum(share.count + len(share.drafted) for share in shares)
+            self._drafts.policy.costs.observe(tokens, elapsed)
 
     def fail_all(self, error: LocalRetabError) -> None:
         """End every sequence with ``error``."""

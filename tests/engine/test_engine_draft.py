@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from scripted_backend import ANSWER, ScriptedBackend
 from test_scheduler import LIMITS, SCHEMA, VALUE, drain, grammar, run
 
+from local_retab.engine import scheduler as scheduler_module
+from local_retab.engine.backend import BatchToken
 from local_retab.engine.constraint import Constraint
 from local_retab.engine.draft import (
     MAX_DRAFT_TOKENS,
@@ -183,6 +185,44 @@ class TestWhatPays:
 
     def test_no_more_than_is_offered(self) -> None:
         assert policy_with(lambda tokens: 1.0, right=9).length("k", 2, tokens=1, sequences=1) == 2
+
+
+LEARN = Scheduler._learn
+
+
+class Clock:
+    """Stands in for ``time`` in the scheduler: a decode call takes what ``cost`` says of its tokens."""
+
+    def __init__(self, cost: Callable[[int], float]) -> None:
+        self._cost, self._now = cost, 0.0
+
+    def decoded(self, batch: list[BatchToken]) -> None:
+        self._now += self._cost(len(batch))
+
+    def perf_counter(self) -> float:
+        return self._now
+
+    monotonic = perf_counter
+
+
+@pytest.mark.parametrize(("extra", "drafts"), [(0.05, True), (1.0, False)])
+def test_the_scheduler_learns_from_its_calls_whether_drafts_pay(
+    monkeypatch: pytest.MonkeyPatch, extra: float, drafts: bool
+) -> None:
+    clock = Clock(lambda tokens: 1.0 + extra * (tokens - 1))
+    monkeypatch.setattr(Scheduler, "_learn", LEARN)
+    monkeypatch.setattr(scheduler_module, "time", clock)
+    backend = ScriptedBackend(lambda prompt: VALUE)
+    backend.before_decode = clock.decoded
+    scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=64)
+    counts = []
+    for _ in range(6):
+        item = sequence_of(backend, Oracle(VALUE, lambda rest: rest[:1]), limits=Limits(200, seconds=1e9))
+        scheduler.add(item)
+        run(scheduler)
+        assert drain(item) == (VALUE.encode(), Finish.COMPLETE)
+        counts.append(item.statistics.drafted_tokens)
+    assert (counts[-1] > 0) is drafts
 
 
 class TestCosts:
