@@ -79,6 +79,7 @@ class WorkerRunner:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._worker: _Worker | None = None
+        self._reader: threading.Thread | None = None
         self._closed = False
         self._quick_deaths = 0
         self._last_model: str | None = None
@@ -131,16 +132,16 @@ class WorkerRunner:
         # Its end of the pipe must be open there alone, or its death would not be seen here.
         theirs.close()
         worker = _Worker(process, ours)
+        reader = threading.Thread(target=self._listen, args=(worker,), name="local-retab-worker-reader", daemon=True)
         with self._changed:
             closed = self._closed
             if not closed:
-                self._worker = worker
+                self._worker, self._reader = worker, reader
                 self._changed.notify_all()
+                reader.start()
         if closed:
             ours.close()
             process.join()
-            return
-        threading.Thread(target=self._listen, args=(worker,), name="local-retab-worker-reader", daemon=True).start()
 
     def _listen(self, worker: _Worker) -> None:
         while True:
@@ -171,7 +172,10 @@ class WorkerRunner:
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
         logger.error("the worker process ended with exit code %s; starting another", worker.process.exitcode)
         if self._quick_deaths:
-            time.sleep(min(0.1 * 2**self._quick_deaths, MAX_PAUSE_SECONDS))
+            with self._changed:
+                pause = min(0.1 * 2**self._quick_deaths, MAX_PAUSE_SECONDS)
+                if self._changed.wait_for(lambda: self._closed, pause):
+                    return
         self._spawn()
         if self._last_model is not None:
             self._reload(self._last_model)
@@ -187,11 +191,13 @@ class WorkerRunner:
         """End the worker; running extractions end with an error. Safe to call again."""
         with self._changed:
             self._closed = True
-            worker = self._worker
+            worker, reader = self._worker, self._reader
             self._changed.notify_all()
         if worker is not None:
             worker.process.terminate()
-            worker.process.join()
+        # The reader alone waits for the process: of two that wait, one may return before the process is gone.
+        if reader is not None:
+            reader.join()
 
 
 class WorkerRun:

@@ -31,8 +31,16 @@ def worker_of(service: ExtractionService) -> int:
     """The process id of the worker that is there or is coming."""
     assert isinstance(service.runner, WorkerRunner)
     runner = service.runner
-    until(lambda: runner.process_id is not None)
-    return runner.process_id or 0
+    seen: list[int] = []
+
+    def there() -> bool:
+        process_id = runner.process_id
+        if process_id is not None:
+            seen.append(process_id)
+        return bool(seen)
+
+    until(there)
+    return seen[0]
 
 
 def kill(service: ExtractionService) -> None:
