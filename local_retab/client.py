@@ -64,6 +64,13 @@ class ExtractionStream:
         self._run = run
         self._last: ExtractionChunk | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether the answer was there when it was asked for: no model is needed."""
+        from local_retab.service.recording import FinishedRun
+
+        return isinstance(self._run, FinishedRun)
+
     def __iter__(self) -> Iterator[ExtractionChunk]:
         return self
 

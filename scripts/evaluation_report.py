@@ -117,7 +117,8 @@ class Report:
             f"all-null floor: {summary['floor']}; schema-valid: {summary['schema_valid']} of {summary['documents']}",
             ", ".join(f"{name}: {count}" for name, count in summary["outcomes"].items()),
             f"sources: {found} of {printed} right values, {holding} of {found} boxes hold the value",
-            f"{seconds:.1f} s, {summary['prompt_tokens']} prompt and {summary['output_tokens']} output tokens in all",
+            f"{seconds:.1f} s a document, and {summary['prompt_tokens']} prompt and {summary['output_tokens']} output "
+            "tokens in all",
         ]
 
     def save(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from local_retab.schema import SchemaPlan, Shape
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.schema.patterns import searcher
 from local_retab.schema.validation import checker
 
@@ -23,7 +24,7 @@ def written(plan: SchemaPlan, value: Any) -> Any:
 
 def text(value: Any) -> str:
     """A written value in the grammar's spelling."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, separators=SEPARATORS)
 
 
 def canonical(value: Any) -> Any:

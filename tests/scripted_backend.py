@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -21,7 +22,16 @@ CONTROL_TEXT = "<|control|>"
 ANSWER = "\x02"
 """Ends a prompt; what follows it in a sequence is the answer so far."""
 
+_STRINGS = re.compile(r'("(?:[^"\\]|\\.)*(?:"|$))', re.DOTALL)
+
 TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}" + ANSWER
+
+
+def _as_written(script: str) -> str:
+    """A script that is an object or array, if perhaps without its end, as the grammar has it: without blanks."""
+    if not script.startswith(("{", "[")):
+        return script
+    return "".join(part if part.startswith('"') else "".join(part.split()) for part in _STRINGS.split(script))
 
 
 class _Bytes:
@@ -213,7 +223,7 @@ class ScriptedBackend:
         tokens = self._rows[row]
         assert tokens, f"row {row} has no logits"
         prompt, _, answer = self._shown(tokens).rpartition(ANSWER.encode())
-        script = self._script(prompt.decode()).encode()
+        script = _as_written(self._script(prompt.decode())).encode()
         values = np.zeros(self._info.vocabulary_size, dtype=np.float32)
         values[script[len(answer)] if len(answer) < len(script) else END] = 1.0
         return values

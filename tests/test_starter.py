@@ -67,7 +67,7 @@ def test_the_sample_invoice(client: Retab, invoice: Path) -> None:
     assert {name: extraction.output[name] for name in EXPECTED} == EXPECTED
     assert len(extraction.output["line_items"]) == 5  # type: ignore[arg-type]
     assert extraction.usage is not None
-    assert extraction.usage.forced_output_tokens > 0.2 * extraction.usage.output_tokens
+    assert extraction.usage.forced_output_tokens > 0.15 * extraction.usage.output_tokens
 
 
 def test_the_same_document_again_reuses_its_prefix(client: Retab, invoice: Path) -> None:

@@ -45,7 +45,7 @@ def open_service(settings: Settings) -> ExtractionService:
 
 def extract(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The document; - reads it from standard input.")],
-    schema: Annotated[Path, typer.Option(help="File with the JSON Schema of what to extract.")],
+    schema: Annotated[str, typer.Option(help="The JSON Schema of what to extract: a file, or the schema itself.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -211,7 +211,7 @@ def _source(file: str, filename: str | None, settings: Settings) -> DocumentSour
 def _run(
     settings: Settings,
     source: DocumentSource,
-    schema: Path,
+    schema: str,
     request: _Request,
     *,
     view: LiveView,
@@ -233,12 +233,13 @@ def _run(
     ):
         # Only now: a wrong request should not have to wait for the model.
         view.model = service.store.resolve(request.model, settings).name
-        view.enter("loading the model")
-        with _exit_on_interrupt(view):
-            service.preload(request.model)
-        if announce:
-            _announce(service, source, schema, request)
-        view.enter("reading the document")
+        if not stream.answered:
+            view.enter("loading the model")
+            with _exit_on_interrupt(view):
+                service.preload(request.model)
+            if announce:
+                _announce(service, source, schema, request)
+            view.enter("reading the document")
         for chunk in stream:
             view.show(chunk.output, complete=isinstance(chunk, Extraction))
             if lines is not None:
@@ -262,7 +263,7 @@ def _annotate(result: Extraction, source: DocumentSource, path: Path, dpi: int, 
     save_annotated(annotated_pages(load(source, settings=settings), result.sources, dpi=dpi, settings=settings), path)
 
 
-def _announce(service: ExtractionService, source: DocumentSource, schema: Path, request: _Request) -> None:
+def _announce(service: ExtractionService, source: DocumentSource, schema: str, request: _Request) -> None:
     """How the document will be read, and what the page images will cost here, where the model looks at any."""
     from local_retab.documents import load
     from local_retab.schema import load_schema

@@ -18,8 +18,10 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs"})
 _LISTED = frozenset({"anyOf", "prefixItems"})
 _SINGLE = frozenset({"items", "additionalProperties"})
 
-# Fixed separators: keys and punctuation are then forced tokens, which are decoded without the model.
-_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+SEPARATORS = (",", ":")
+"""Of what models write, as ``json.dumps`` takes them. Fixed, so that keys and punctuation are forced tokens; without
+blanks, as tokenizers have `","` and `":"` in one token."""
+_OPTIONS = {"whitespace_flexible": False, "item_separator": SEPARATORS[0], "key_separator": SEPARATORS[1]}
 
 
 def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:

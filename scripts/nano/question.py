@@ -55,7 +55,7 @@ def ask(page: Page, rng: random.Random, *, most: int = 8) -> Question:
     answer.write("{", learn=False)
     for index, name in enumerate(entries):
         key = _key(rng, ITEM_KEYS["items"] if name == "items" else _keys(name), properties)
-        answer.write(json.dumps(key) + ": ", learn=False)
+        answer.write(json.dumps(key) + ":", learn=False)
         last = index == len(entries) - 1
         if name == "items":
             properties[key] = _items(page, rng, answer)
@@ -65,7 +65,7 @@ def ask(page: Page, rng: random.Random, *, most: int = 8) -> Question:
             answer.value(json.dumps(code))
         else:
             properties[key] = _field(page.says.get(name), FIELDS[name].kind, rng, answer)
-        answer.close("}" if last else ", ")
+        answer.close("}" if last else ",")
     answer.tokens.append(EOS)
     answer.learn.append(0)
     schema = {
@@ -124,14 +124,14 @@ def _items(page: Page, rng: random.Random, answer: _Answer) -> dict[str, Any]:
     answer.value("[")
     for index, row in enumerate(page.items):
         if index:
-            answer.close(", ")
+            answer.close(",")
             answer.write("{", learn=False)
         else:
             answer.write("{", learn=True)
         for number, (name, key) in enumerate(zip(names, taken, strict=True)):
-            answer.write(json.dumps(key) + ": ", learn=False)
+            answer.write(json.dumps(key) + ":", learn=False)
             answer.value(row[name].answer)
-            answer.close("}" if number == len(names) - 1 else ", ")
+            answer.close("}" if number == len(names) - 1 else ",")
     answer.write("]", learn=True)
     inner = {"type": "object", "properties": taken, "required": list(taken), "additionalProperties": False}
     return {"type": "array", "items": inner}

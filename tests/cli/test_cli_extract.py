@@ -64,6 +64,17 @@ def test_without_a_terminal_only_the_output_is_printed(run: Run, inputs: Inputs)
     assert run(*inputs.arguments) == Result(0, PRETTY, "")
 
 
+def test_an_answer_that_is_there_loads_no_model(run: Run, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(*inputs.arguments).code == 0
+    refuse_to_open(monkeypatch)
+    assert run(*inputs.arguments) == Result(0, PRETTY, "")
+
+
+def test_the_schema_itself_does_for_a_file(run: Run, inputs: Inputs) -> None:
+    arguments = [inputs.schema.read_text() if each == str(inputs.schema) else each for each in inputs.arguments]
+    assert run(*arguments) == Result(0, PRETTY, "")
+
+
 def test_json_is_the_whole_extraction(run: Run, inputs: Inputs) -> None:
     result = run(*inputs.arguments, "--json", "--instructions", "Be exact.", "--dpi", "96")
     extraction = Extraction.model_validate_json(result.out)

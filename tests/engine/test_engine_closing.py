@@ -19,6 +19,7 @@ from scripted_backend import END, ScriptedBackend
 from local_retab.engine.closing import Closer
 from local_retab.engine.constraint import Constraint
 from local_retab.schema import compile_grammar, load_schema, plan_schema
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.settings import Settings
 
 TOKENIZER = ScriptedBackend(lambda prompt: "").grammar_tokenizer()
@@ -71,7 +72,7 @@ CASES = [
 
 @pytest.mark.parametrize(("schema", "value"), CASES, ids=[next(iter(value)) for _schema, value in CASES])
 def test_every_cut_of_a_value_is_closed_under_its_schema(schema: dict[str, Any], value: Any) -> None:
-    data = json.dumps(value, ensure_ascii=False).encode()
+    data = json.dumps(value, ensure_ascii=False, separators=SEPARATORS).encode()
     for length in range(len(data) + 1):
         constraint = start(schema)
         constraint.consume(list(data[:length]))
@@ -80,7 +81,7 @@ def test_every_cut_of_a_value_is_closed_under_its_schema(schema: dict[str, Any],
 
 def test_what_was_written_stays() -> None:
     schema = record(name={"type": "string"}, tags={"type": "array", "items": {"type": "integer"}})
-    begun = b'{"name": "Ada", "tags": [1, 2'
+    begun = b'{"name":"Ada","tags":[1,2'
     constraint = start(schema)
     constraint.consume(list(begun))
     assert closed(constraint, begun, schema) == {"name": "Ada", "tags": [1, 2]}
@@ -98,8 +99,8 @@ def test_open_containers_get_no_more_members() -> None:
     schema = record(open={"type": "object", "additionalProperties": {"type": "integer"}}, deep=nested)
     for begun, value in (
         (b"", {"open": {}, "deep": []}),
-        (b'{"open": {"x": 1', {"open": {"x": 1}, "deep": []}),
-        (b'{"open": {}, "deep": [[[[[[7', {"open": {}, "deep": [[[[[[7]]]]]]}),
+        (b'{"open":{"x":1', {"open": {"x": 1}, "deep": []}),
+        (b'{"open":{},"deep":[[[[[[7', {"open": {}, "deep": [[[[[[7]]]]]]}),
     ):
         constraint = start(schema)
         constraint.consume(list(begun))
@@ -108,10 +109,10 @@ def test_open_containers_get_no_more_members() -> None:
 
 def test_a_quotation_mark_that_is_escaped_ends_no_string() -> None:
     schema = record(name={"type": "string"})
-    for begun in (rb'{"name": "a', rb'{"name": "a\\', rb'{"name": "a\"', rb'{"name": "a\"}'):
+    for begun in (rb'{"name":"a', rb'{"name":"a\\', rb'{"name":"a\"', rb'{"name":"a\"}'):
         constraint = start(schema)
         constraint.consume(list(begun))
-        assert closed(constraint, begun, schema)["name"] == json.loads(begun.partition(b": ")[2] + b'"')
+        assert closed(constraint, begun, schema)["name"] == json.loads(begun.partition(b":")[2] + b'"')
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_complete_value_needs_nothing() -> None:
 
 def test_a_cut_within_a_character_is_completed() -> None:
     schema = record(name={"type": "string"})
-    begun = '{"name": "€'.encode()[:-1]
+    begun = '{"name":"€'.encode()[:-1]
     constraint = start(schema)
     constraint.consume(list(begun))
     value = closed(constraint, begun, schema)

@@ -40,9 +40,9 @@ def allowed(constraint: Constraint) -> set[int]:
 def test_a_value_is_followed_to_its_end(make: Callable[[object], Constraint]) -> None:
     constraint = make(SCHEMA)
     assert allowed(constraint) == {ord("{")}
-    assert constraint.forced_bytes() == b'{"a": '
-    assert bytes(constraint.forced()) == b'{"a": '
-    constraint.consume(list(b'{"a": '))
+    assert constraint.forced_bytes() == b'{"a":'
+    assert bytes(constraint.forced()) == b'{"a":'
+    constraint.consume(list(b'{"a":'))
     assert allowed(constraint) == {ord("t"), ord("f")}
     assert constraint.allows(ord("t"))
     assert not constraint.allows(ord("x"))
@@ -70,7 +70,7 @@ def test_a_number_may_end_or_go_on(make: Callable[[object], Constraint]) -> None
 
 def test_a_copy_goes_its_own_way(make: Callable[[object], Constraint]) -> None:
     constraint = make(SCHEMA)
-    constraint.consume(list(b'{"a": '))
+    constraint.consume(list(b'{"a":'))
     copy = constraint.copy()
     copy.consume(list(b"true}"))
     assert copy.finished

@@ -31,11 +31,11 @@ GRAMMAR = compile_grammar(
     {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": False}
 )
 LIMITS = Limits(output_tokens=1000, seconds=60)
-WITHOUT_END = '{"name": "' + "x" * 5000
+WITHOUT_END = '{"name":"' + "x" * 5000
 
 
 def answer(name: str) -> str:
-    return json.dumps({"name": name})
+    return json.dumps({"name": name}, separators=(",", ":"))
 
 
 def prompt(text: str) -> list[PromptPart]:

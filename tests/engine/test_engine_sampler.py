@@ -16,7 +16,7 @@ from local_retab.errors import EngineError
 from local_retab.schema import compile_grammar
 
 SIZE = 258
-WHOLE = b'{"name": "Ada \xc3\xa9", "count": -12, "kind": "new"}'
+WHOLE = b'{"name":"Ada \xc3\xa9","count":-12,"kind":"new"}'
 SCHEMA = {
     "type": "object",
     "properties": {

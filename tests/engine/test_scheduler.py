@@ -19,14 +19,14 @@ SCHEMA = {
     "required": ["name", "tags"],
     "additionalProperties": False,
 }
-VALUE = '{"name": "Ada", "tags": [1, 2]}'
+VALUE = '{"name":"Ada","tags":[1,2]}'
 LIMITS = Limits(output_tokens=200, seconds=60)
 
 
 def grammar(schema: object) -> str:
     return LLMatcher.grammar_from_json_schema(
         json.dumps(schema),
-        overrides={"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "},
+        overrides={"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"},
     )
 
 
@@ -83,8 +83,8 @@ def test_forced_tokens_cost_no_decode_call_of_their_own() -> None:
     scheduler.add(item)
     run(scheduler)
     chosen = item.statistics.output_tokens - item.statistics.forced_tokens
-    # The grammar leaves `name": "` and `tags": [` no choice, and more.
-    assert item.statistics.forced_tokens >= len('name": "' + ' "tags": [')
+    # The grammar leaves `name":"` and `tags":[` no choice, and more.
+    assert item.statistics.forced_tokens >= len('name":"' + '"tags":[')
     # The first choice reads the logits of the prefill, and nothing is decoded after the last.
     assert item.statistics.decode_calls == chosen - 1
 
@@ -202,7 +202,7 @@ def test_when_the_budget_ends_the_value_is_closed_without_the_model(budget: int)
 
 
 def test_the_end_of_the_context_closes_the_value_too() -> None:
-    backend = ScriptedBackend(lambda prompt: '{"name": "' + "a" * 500, context_tokens=64, sequences=2)
+    backend = ScriptedBackend(lambda prompt: '{"name":"' + "a" * 500, context_tokens=64, sequences=2)
     scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=64)
     item = sequence(backend, "p" * 20, limits=Limits(output_tokens=500, seconds=60))
     scheduler.add(item)
@@ -213,7 +213,7 @@ def test_the_end_of_the_context_closes_the_value_too() -> None:
 
 
 def test_a_full_cache_sends_the_youngest_back_and_both_come_out_right() -> None:
-    script = '{"name": "' + "n" * 60 + '", "tags": []}'
+    script = '{"name":"' + "n" * 60 + '","tags":[]}'
     backend = ScriptedBackend(lambda prompt: script, context_tokens=180, sequences=2)
     scheduler = Scheduler(backend, max_sequences=2, prefill_chunk=64)
     items = [sequence(backend, letter * 40) for letter in "ab"]

@@ -23,6 +23,7 @@ from local_retab.extraction.partial import MISSING, extends
 from local_retab.extraction.pipeline import extract
 from local_retab.extraction.task import Stop, Task
 from local_retab.schema import load_schema, plan_schema
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.settings import Settings
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters, now
 
@@ -83,7 +84,7 @@ class TestChunks:
         assert usage is not None
         (backend,) = service.backends
         assert usage.prompt_tokens == backend.kv[0].index(ord(MARK)) + 1
-        assert usage.output_tokens == len(ANSWER.encode())
+        assert usage.output_tokens == len(json.dumps(VALUE, ensure_ascii=False, separators=SEPARATORS).encode())
         assert 0 < usage.forced_output_tokens < usage.output_tokens
         chosen = usage.output_tokens - usage.forced_output_tokens
         assert usage.decode_calls < chosen - 1
@@ -255,14 +256,14 @@ class TestDeferredKeywords:
         return ScriptedService(folder, script, max_validation_retries=retries), prompts
 
     def test_a_valid_value_is_the_only_chunk(self, tmp_path: Path) -> None:
-        service, prompts = self.service(tmp_path, '{"codes": [1, 2]}')
+        service, prompts = self.service(tmp_path, '{"codes":[1,2]}')
         chunks = list(run_of(service, self.SCHEMA))
         # Nothing is shown that might be taken back.
         assert [chunk.output for chunk in chunks] == [{"codes": [1, 2]}]
         assert len(prompts) == 1
 
     def test_a_refused_value_is_tried_again_with_the_reason(self, tmp_path: Path) -> None:
-        service, prompts = self.service(tmp_path, '{"codes": [1, 1]}', '{"codes": [1, 2]}')
+        service, prompts = self.service(tmp_path, '{"codes":[1,1]}', '{"codes":[1,2]}')
         extraction = last(service, self.SCHEMA)
         assert extraction.output == {"codes": [1, 2]}
         first, second = prompts
@@ -270,12 +271,12 @@ class TestDeferredKeywords:
         assert "/codes" in second
         assert "uniqueItems" in second
         assert extraction.usage is not None
-        assert extraction.usage.output_tokens == 2 * len('{"codes": [1, 1]}')
+        assert extraction.usage.output_tokens == 2 * len('{"codes":[1,1]}')
         assert extraction.usage.cached_prompt_tokens > 0.8 * len(first)
 
     @pytest.mark.parametrize("retries", [0, 1, 3])
     def test_when_the_attempts_are_used_up_it_is_an_error_with_the_path(self, tmp_path: Path, retries: int) -> None:
-        service, prompts = self.service(tmp_path, '{"codes": [7, 7]}', retries=retries)
+        service, prompts = self.service(tmp_path, '{"codes":[7,7]}', retries=retries)
         seen = []
         with pytest.raises(OutputValidationError, match="/codes") as caught:
             seen += run_of(service, self.SCHEMA)
@@ -287,7 +288,7 @@ class TestDeferredKeywords:
 
     def test_a_key_that_comes_twice_in_an_open_object_is_refused_with_its_path(self, tmp_path: Path) -> None:
         schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-        service = ScriptedService(tmp_path, '{"a": 1, "b": 2, "a": 3}', max_validation_retries=0)
+        service = ScriptedService(tmp_path, '{"a":1,"b":2,"a":3}', max_validation_retries=0)
         with pytest.raises(OutputValidationError) as caught:
             list(run_of(service, schema))
         assert "twice" in caught.value.details["problems"][0]["reason"]
@@ -295,7 +296,7 @@ class TestDeferredKeywords:
 
 class TestLimits:
     def test_a_spent_budget_is_noticed_with_the_path(self, tmp_path: Path) -> None:
-        budget = len('{"number": "INV-1é", "total": 12.5, "lines": [1, '.encode())
+        budget = len('{"number":"INV-1é","total":12.5,"lines":[1,'.encode())
         chunks = list(run_of(ScriptedService(tmp_path, max_output_tokens=budget)))
         check_growth(chunks)
         output = chunks[-1].output
@@ -321,9 +322,9 @@ class TestLimits:
             },
             "required": ["first", "a/b", "kept", "note", "rows"],
         }
-        answer = '{"first": "one", "a/b": 12, "kept": [1], "note": "n", "rows": [], "optional": null}'
+        answer = '{"first":"one","a/b":12,"kept":[1],"note":"n","rows":[],"optional":null}'
         listed = {}
-        for cut in ('{"first": "o', '{"first": "one", "a/b": 12', '{"first": "one", "a/b": 12, "kept": [1], "no'):
+        for cut in ('{"first":"o', '{"first":"one","a/b":12', '{"first":"one","a/b":12,"kept":[1],"no'):
             service = ScriptedService(tmp_path, answer, max_output_tokens=len(cut))
             listed[cut] = last(service, schema).synthesised
         assert list(listed.values()) == [
@@ -334,7 +335,7 @@ class TestLimits:
         assert last(ScriptedService(tmp_path, answer), schema).synthesised == []
 
     def test_a_repetition_is_cut_by_the_string_limit_and_noticed(self, tmp_path: Path) -> None:
-        extraction = last(ScriptedService(tmp_path, '{"number": "' + "la" * 500, max_string_chars=20))
+        extraction = last(ScriptedService(tmp_path, '{"number":"' + "la" * 500, max_string_chars=20))
         assert isinstance(extraction.output, dict)
         assert extraction.output["number"] == "la" * 10
         notices = {notice.code: notice for notice in extraction.notices}
@@ -347,12 +348,12 @@ class TestLimits:
             "properties": {"a/b~c": {"type": "array", "items": {"type": "string"}, "maxItems": 2}},
             "required": ["a/b~c"],
         }
-        service = ScriptedService(tmp_path, '{"a/b~c": ["x", "' + "y" * 50 + '"]}', max_string_chars=5)
+        service = ScriptedService(tmp_path, '{"a/b~c":["x","' + "y" * 50 + '"]}', max_string_chars=5)
         assert [notice.path for notice in last(service, schema).notices] == ["/a~1b~0c/1"]
 
     def test_the_callers_own_limit_is_no_notice(self, tmp_path: Path) -> None:
         schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 7}}, "required": ["a"]}
-        extraction = last(ScriptedService(tmp_path, '{"a": "' + "y" * 50, max_string_chars=5), schema)
+        extraction = last(ScriptedService(tmp_path, '{"a":"' + "y" * 50, max_string_chars=5), schema)
         assert extraction.output == {"a": "y" * 7}
         assert extraction.notices == []
 

@@ -22,6 +22,7 @@ from local_retab.extraction.partial import MISSING, extends
 from local_retab.extraction.pipeline import extract
 from local_retab.extraction.task import Stop, Task
 from local_retab.schema import plan_schema
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.settings import Settings
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters, now
 
@@ -58,7 +59,7 @@ class Torn(ScriptedBackend):
 
 
 def torn(*answers: tuple[dict[str, Any], float]) -> Torn:
-    return Torn({json.dumps(answer): weight for answer, weight in answers})
+    return Torn({json.dumps(answer, separators=SEPARATORS): weight for answer, weight in answers})
 
 
 @pytest.fixture

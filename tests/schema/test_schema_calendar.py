@@ -11,6 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
 from local_retab.schema.formats import exact_pattern
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.settings import Settings
 
 BYTES = LLTokenizer("byte")
@@ -26,7 +27,7 @@ def plan(node: dict[str, Any], *, wide: bool = False) -> SchemaPlan:
 
 def writes(made: SchemaPlan, text: str) -> bool:
     matcher = LLMatcher(BYTES, made.grammar, log_level=0)
-    data = list(json.dumps({"at": text}).encode())
+    data = list(json.dumps({"at": text}, separators=SEPARATORS).encode())
     return bool(matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting())
 
 
@@ -76,7 +77,7 @@ def test_a_property_called_format_is_no_format() -> None:
     made = plan({"type": "object", "properties": {"format": {"const": "date"}}, "required": ["format"]})
     assert made.deferred == ()
     matcher = LLMatcher(BYTES, made.grammar, log_level=0)
-    data = list(b'{"at": {"format": "date"}}')
+    data = list(b'{"at":{"format":"date"}}')
     assert matcher.try_consume_tokens(data) == len(data)
 
 

@@ -12,6 +12,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.errors import OutputValidationError
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.settings import Settings
 
 SETTINGS = Settings(max_string_chars=12)
@@ -201,7 +202,7 @@ def test_every_instance_can_be_written_and_comes_back(pair: tuple[dict[str, Any]
     plan = plan_of(schema)
     plan.validate(value)
     written = to_inference(value, plan.inference, plan)
-    data = list(json.dumps(written, ensure_ascii=False).encode())
+    data = list(json.dumps(written, ensure_ascii=False, separators=SEPARATORS).encode())
     made = matcher(plan)
     accepted = made.try_consume_tokens(data)
     assert bytes(data[accepted:]) == b""

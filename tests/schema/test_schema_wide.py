@@ -8,6 +8,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.errors import OutputValidationError
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
+from local_retab.schema.grammar import SEPARATORS
 from local_retab.schema.validation import validate
 from local_retab.settings import Settings
 
@@ -22,7 +23,7 @@ def plan(schema: Any) -> SchemaPlan:
 def writes(made: SchemaPlan, value: Any) -> bool:
     """Whether the grammar lets the model write exactly this."""
     matcher = LLMatcher(BYTES, made.grammar, log_level=0)
-    data = list(json.dumps(value, ensure_ascii=False).encode())
+    data = list(json.dumps(value, ensure_ascii=False, separators=SEPARATORS).encode())
     return bool(matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_answers_hold_under_their_schemas_and_come_as_the_grammar_writes_them(fa
         Draft202012Validator(question.schema).validate(value)
         plan_schema(question.schema, settings=Settings())
         assert question.tokens == [*encode(question.answer), EOS]
-        assert json.dumps(value, ensure_ascii=False).count(", ") == question.answer.count(", ")
+        assert " " not in re.sub(r'"(?:[^"\\]|\\.)*"', "", question.answer)
         absent += None in value.values()
         items += any(isinstance(field, list) for field in value.values())
     assert absent

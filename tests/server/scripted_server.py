@@ -71,7 +71,7 @@ class Voter(ScriptedBackend):
     def logits(self, row: int) -> NDArray[np.float32]:
         values = super().logits(row) * 100
         prompt, _, answer = bytes(token for token in self._rows[row] if token < END).rpartition(ANSWER.encode())
-        if TORN.encode() in prompt and answer.endswith(b'"total": 1'):
+        if TORN.encode() in prompt and answer.endswith(b'"total":1'):
             values[ord("3")] = values[ord("2")] + math.log(0.7)
         return values
 
