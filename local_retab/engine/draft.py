@@ -21,7 +21,9 @@ MAX_STEP_TOKENS = 32  # longer calls are not what drafts make
 PRIOR_RATIO = 0.5  # of a token more to a call of one token, before longer calls were seen
 PRIOR_ACCEPTANCE = 0.8
 PRIOR_TRIALS = 6.0
-_MEMORY = 0.9  # of earlier calls of one size
+PRIOR_WEIGHT = 4.0  # of that, in calls
+OWN = 5.0  # calls of one size before they count as much as all others for it
+_MEMORY = 0.98  # of earlier calls
 _FADING = 0.98  # of earlier drafts of one kind
 
 
@@ -48,38 +50,54 @@ class Drafter(Protocol):
     """Guesses how one answer goes on; each sequence has its own."""
 
     def guess(self, output: bytes | bytearray) -> Guess | None:
-        """A guess at what follows ``output``, the whole answer so far."""
+        """A guess at what follows ``output``, the whole answer so far and what its grammar forces next."""
         ...
 
 
 class StepCosts:
     """What decode calls of so many tokens take here, learnt from the calls themselves.
 
-    Not a straight line: kernels take rows in fours and sixteens, so one token more costs nothing at some sizes and
-    twice as much at others.
+    A line through all of them (least squares, fading, its slope held near PRIOR_RATIO while little was seen), and for
+    each size its own mean, which counts the more the oftener it was seen: kernels take rows in fours and sixteens, so
+    one token more costs nothing at some sizes and twice as much at others.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
+        self._sums = [0.0] * 5  # weights; of them by tokens beyond the first, its square, seconds, and their product
+        self._own: dict[int, tuple[float, float]] = {}  # by size: weight, and mean seconds
 
     def observe(self, tokens: int, seconds: float) -> None:
         """Note a decode call of ``tokens`` tokens of running answers. One slow call counts for at most two."""
-        if tokens <= MAX_STEP_TOKENS:
-            old = self._seconds.get(tokens)
-            new = seconds if old is None else min(seconds, 2 * old)
-            self._seconds[tokens] = new if old is None else _MEMORY * old + (1 - _MEMORY) * new
+        if tokens > MAX_STEP_TOKENS or seconds <= 0.0:
+            return
+        if self._sums[0]:
+            seconds = min(seconds, 2 * self.estimate(tokens))
+        more = tokens - 1
+        new = (1.0, more, more * more, seconds, more * seconds)
+        self._sums = [_MEMORY * old + value for old, value in zip(self._sums, new, strict=True)]
+        weight, mean = self._own.get(tokens, (0.0, 0.0))
+        weight *= _MEMORY
+        self._own[tokens] = (weight + 1.0, (weight * mean + seconds) / (weight + 1.0))
 
     def estimate(self, tokens: int) -> float:
         """Of a call of ``tokens`` tokens; in units of a call of one token where none was seen yet."""
-        single = self._seconds.get(1, 1.0)
-        known = {1: single, **self._seconds}
-        if tokens in known:
-            return known[tokens]
-        below = max(size for size in known if size < tokens)
-        above = min((size for size in known if size > tokens), default=None)
-        if above is None:
-            return known[below] + PRIOR_RATIO * single * (tokens - below)
-        return known[below] + (known[above] - known[below]) * (tokens - below) / (above - below)
+        weight, mean = self._own.get(tokens, (0.0, 0.0))
+        return (OWN * self._line(tokens) + weight * mean) / (OWN + weight)
+
+    def _line(self, tokens: int) -> float:
+        calls, more, squares, seconds, products = self._sums
+        if not calls:
+            return 1.0 + PRIOR_RATIO * (tokens - 1)
+        # The least of the sum of (single + slope * more - seconds)^2, and of PRIOR_WEIGHT (slope - ratio * single)^2.
+        first = (calls + PRIOR_WEIGHT * PRIOR_RATIO**2, more - PRIOR_WEIGHT * PRIOR_RATIO)
+        second = (first[1], squares + PRIOR_WEIGHT)
+        determinant = first[0] * second[1] - first[1] * second[0]
+        single = (seconds * second[1] - products * first[1]) / determinant
+        slope = (first[0] * products - second[0] * seconds) / determinant
+        if slope < 0.0:
+            return seconds / calls
+        least = seconds / calls / MAX_STEP_TOKENS
+        return max(single, least) + slope * (tokens - 1)
 
 
 class DraftPolicy:
@@ -134,16 +152,17 @@ class Drafts:
         """
         if room <= 0 or not self._backend.info.prefix_sharing:
             return None
-        guess = sequence.drafter.guess(sequence.output) if sequence.drafter else None
+        forced = sequence.constraint.forced_bytes()
+        guess = sequence.drafter.guess(bytes(sequence.output) + forced) if sequence.drafter else None
         for text in guess.texts if guess else ():
-            guessed = self._allowed(sequence, text)[:room]
+            guessed = self._allowed(sequence, forced + text)[:room]
             if guess and guessed:
                 length = self.policy.length(guess.kind, len(guessed), tokens=tokens, sequences=sequences)
                 if length:
                     return Draft(guess.kind, guessed[:length])
                 break
         # Bytes that the grammar forces, but not as which token: a value's opening, which few tokens begin with.
-        opening = self._allowed(sequence, sequence.constraint.forced_bytes())[:1]
+        opening = self._allowed(sequence, forced)[:1]
         length = self.policy.length(OPENING, len(opening), tokens=tokens, sequences=sequences)
         return Draft(OPENING, opening) if length else None
 

@@ -11,18 +11,22 @@ from local_retab.engine.draft import Guess
 from local_retab.schema.hidden import NOT_STATED
 
 MIN_BEGUN = 2  # bytes of a text before it is looked up
+LONG = 4  # characters of a number that is not often met by chance
+NEAR = 80  # bytes to the next cell of a row
 _CELL = re.compile(rb"(?:[^\s\x00-\x1f\"\\]| (?! ))*")
 _GAP = re.compile(rb"[ \t:]*\n?[ \t]*")
 _SEPARATORS = re.compile(rb"(?<=\d),(?=\d{3})")
 _ISO_DATE = re.compile(rb"\(= ([^)]*)\)")  # as ``dating`` writes them
+_NUMBER = re.compile(rb"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
 _WORD = re.compile(rb"[a-z0-9]+")
 
 
 class Copies:
     """Guesses for one answer about ``pages``; it is given the whole answer each time, and reads what is new of it.
 
-    A string that has begun as a cell of the document goes on as that cell does; a value after its evidence is the
-    evidence; else it is the cell after the last one that was copied, or after the label that the key names.
+    A value that has begun as a cell of the document goes on as that cell does; a value after its evidence is the
+    evidence; else it is the cell after the label that the key names, or, and first of all in a row of a table, after
+    the last cell that was copied.
     """
 
     def __init__(self, pages: Sequence[str], hidden_prefix: str) -> None:
@@ -33,6 +37,8 @@ class Copies:
         self._quote: int | None = None  # where the string begins that is being written
         self._escaped = False
         self._keyed = False  # whether a value comes next
+        self._start: int | None = None  # where the value begins that is being written, if it is no string
+        self._open = bytearray()  # brackets
         self._key = b""
         self._evidence: dict[bytes, bytes] = {}
         self._place: int | None = None  # in the document: the end of the last cell that was copied
@@ -41,9 +47,12 @@ class Copies:
         self._scan(output)
         if self._quote is not None:
             return self._rest(bytes(output[self._quote :])) if self._keyed else None
-        if self._keyed and output.endswith(b":"):
-            return self._value()
-        return None
+        if not self._keyed or self._start is None:
+            return None
+        begun = bytes(output[self._start :])
+        if begun:
+            return self._rest_of_number(begun) if begun[0] in b"-0123456789" else None
+        return self._value() if output.endswith(b":") else None
 
     def _scan(self, output: bytes | bytearray) -> None:
         """Follow strings, keys and values up to the end of ``output``."""
@@ -58,14 +67,25 @@ class Copies:
                     self._ended(bytes(output[self._quote : index]))
                     self._quote = None
             elif byte == 0x22:
-                self._quote = index + 1
-            elif byte == 0x3A:
-                self._keyed = True
-            elif byte in b",{":
-                self._keyed = False
-            elif byte in b"[":
-                self._keyed = True
+                self._quote, self._start = index + 1, None
+            elif byte in b":,[]{}":
+                self._between(byte, b"" if self._start is None else bytes(output[self._start : index]))
+                self._start = index + 1 if self._keyed else None
         self._read = len(output)
+
+    def _between(self, byte: int, value: bytes) -> None:
+        """A bracket or separator; ``value`` is what it ends, if that is no string."""
+        if byte in b",]}":
+            place = self._place
+            found = self._find_number(value)
+            # A short number may stand anywhere; near the last one it is likely the one that is meant.
+            if found is None or found[1] or (len(value) < LONG and not 0 <= found.start() - (place or 0) <= NEAR):
+                self._place = place
+        if byte in b"[{":
+            self._open.append(byte)
+        elif byte in b"]}":
+            del self._open[-1:]
+        self._keyed = byte in b":[" or (byte in b"," and self._open.endswith(b"["))
 
     def _ended(self, text: bytes) -> None:
         if not self._keyed:
@@ -87,11 +107,35 @@ class Copies:
         self._place = found + len(text)
         return found
 
+    def _find_number(self, text: bytes, where: bytes | None = None) -> re.Match[bytes] | None:
+        """A number of the document, or of ``where``, that begins as ``text``: group 1 is its rest. The place in the
+        document is remembered."""
+        if not _NUMBER.match(text):
+            return None
+        rest = rb"(\d*)" if b"." in text else rb"((?:,?\d)*(?:\.\d+)?)"
+        digits = b",?".join(re.escape(text[index : index + 1]) for index in range(len(text)))
+        pattern = re.compile(rb"(?<![\d.,])" + digits + rest)
+        if where is not None:
+            return pattern.search(where)
+        found = pattern.search(self._text, self._place or 0) or pattern.search(self._text)
+        if found is not None:
+            self._place = found.end()
+        return found
+
+    def _rest_of_number(self, begun: bytes) -> Guess | None:
+        place = self._place
+        evidence = self._evidence.get(self._key)
+        found = (evidence and self._find_number(begun, evidence)) or self._find_number(begun)
+        self._place = place  # it is not written yet
+        return Guess("number", (found[1].replace(b",", b"") + b',"',)) if found else None
+
     def _rest(self, begun: bytes) -> Guess | None:
         """The rest of a string."""
         evidence = self._evidence.get(self._key, b"")
-        if evidence.startswith(begun) and len(evidence) > len(begun):
+        if begun and evidence.startswith(begun) and len(evidence) > len(begun):
             return Guess("evidence", _closed(evidence[len(begun) :]))
+        if not begun and (expected := self._expected()):
+            return Guess(expected[0], _closed(expected[1]))
         if len(begun) < MIN_BEGUN or b"\\" in begun:
             return None
         found = self._text.find(begun, self._place or 0)
@@ -104,19 +148,26 @@ class Copies:
         return Guess(f"cell after {min(len(begun), 8) // 2}", _closed(cell[0].rstrip()))
 
     def _value(self) -> Guess | None:
-        """A whole value, with the space before it."""
-        evidence = self._evidence.get(self._key)
-        if evidence is not None:
-            if evidence == NOT_STATED.encode():
-                return Guess("no evidence", (b" null,",))
+        """A whole value."""
+        if self._evidence.get(self._key) == NOT_STATED.encode():
+            return Guess("no evidence", (b'null,"', b"null}"))
+        expected = self._expected()
+        return Guess(expected[0], _values(expected[1])) if expected else None
+
+    def _expected(self) -> tuple[str, bytes] | None:
+        """How a text was found that may be the value, and the text."""
+        if (evidence := self._evidence.get(self._key)) is not None:
             iso = _ISO_DATE.search(evidence)
-            return Guess("evidence", _values(iso[1] if iso else evidence))
-        label = b" ".join(_WORD.findall(self._key.removeprefix(self._prefix).lower()))
-        found = self._labels.find(label) if label else -1
-        if found >= 0 and (cell := self._cell(found + len(label))):
-            return Guess("labelled", _values(cell))
+            return "evidence", iso[1] if iso else evidence
+        if b"[" in self._open and self._place is not None and (cell := self._cell(self._place)):
+            return "row", cell
+        words = _WORD.findall(self._key.removeprefix(self._prefix).lower())
+        for label in (b" ".join(words), b" ".join(reversed(words))):
+            found = self._labels.find(label) if label else -1
+            if found >= 0 and (cell := self._cell(found + len(label))):
+                return "labelled", cell
         if self._place is not None and (cell := self._cell(self._place)):
-            return Guess("next", _values(cell))
+            return "next", cell
         return None
 
     def _cell(self, end: int) -> bytes:
@@ -128,9 +179,10 @@ class Copies:
 
 
 def _closed(text: bytes) -> tuple[bytes, ...]:
-    return (text + b'",', text + b'"')
+    return (text + b'","', text + b'"}')
 
 
 def _values(text: bytes) -> tuple[bytes, ...]:
-    """A text as a string, and as the number that it is where no string may stand."""
-    return (b' "' + text + b'",', b" " + _SEPARATORS.sub(b"", text) + b",")
+    """A text as a string, and the last number in it where no string may stand."""
+    numbers = _NUMBER.findall(_SEPARATORS.sub(b"", text))
+    return (b'"' + text + b'","', *(number + b',"' for number in numbers[-1:]))
