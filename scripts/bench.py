@@ -2,7 +2,8 @@
 
 Each engine has a process of its own (scripts/bench_engines.py), and they take turns document by document, so that a
 machine that is slow for a while is slow for all. The phases: the first document with nothing cached (cold), the
-following documents under the same schema (warm-schema), and the last document once more (repeat).
+following documents under the same schema (warm-schema), the last document once more with the result cache bypassed
+(repeat), and, for this engine alone, with it (identical).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT.parent / "shared" / "eval" / "retab_schema_quality"
 STARTER = "qwen2.5-coder-1.5b-instruct"
 OURS = "local_retab"
+CACHED = "identical"  # a request that was answered before; only this engine keeps answers
 LLAMA_CPP_PYTHON = "llama-cpp-python"
 PEERS = (LLAMA_CPP_PYTHON, "outlines", "llama.cpp server")
 SERVER_ENVIRONMENT = ROOT / "build" / "bench"
@@ -143,6 +145,7 @@ def measure(engines: list[str], model: str, schema: Path, documents: list[Path])
         job = {"phase": phase, "document": document.name, "path": str(document), "text": texts[document]}
         for worker in workers:
             worker.run(job)
+    workers[0].run({**job, "phase": CACHED})
     return [worker.finish() for worker in workers]
 
 
@@ -185,10 +188,11 @@ def show(reports: list[Report], model_bytes: int) -> None:
 
 
 def figures(report: Report) -> dict[str, float]:
-    """The engine's own counters, over all its runs."""
+    """The engine's own counters, over all runs that asked the model."""
+    runs = [run for run in report.runs if run.phase != CACHED]
 
     def add(name: str) -> float:
-        return sum(getattr(run, name) or 0 for run in report.runs)
+        return sum(getattr(run, name) or 0 for run in runs)
 
     prefilled = add("prompt_tokens") - add("cached_prompt_tokens")
     return {
@@ -199,6 +203,8 @@ def figures(report: Report) -> dict[str, float]:
         "draft_share": add("accepted_draft_tokens") / add("output_tokens"),
         "draft_acceptance": add("accepted_draft_tokens") / max(1, add("draft_tokens")),
         "grammar_milliseconds_per_output_token": 1000 * add("grammar_seconds") / add("output_tokens"),
+        "share_of_time_outside_llama_cpp": 1
+        - (add("prefill_seconds") + add("encode_seconds") + add("decode_seconds")) / add("total"),
         "cached_prompt_share": add("cached_prompt_tokens") / add("prompt_tokens"),
     }
 

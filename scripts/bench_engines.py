@@ -11,9 +11,14 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from local_retab.service import ExtractionService
 
 Setup = dict[str, Any]
 Job = dict[str, Any]
@@ -21,17 +26,25 @@ Run = dict[str, Any]
 
 
 def run_ours(setup: Setup) -> Iterator[Run]:
-    from local_retab import Retab, Settings
+    from local_retab import Settings
     from local_retab.service import ExtractionService
 
-    service = ExtractionService(Settings.from_environment())
+    # A store of its own for templates: nothing may be warm that another run has left.
+    with tempfile.TemporaryDirectory() as folder:
+        service = ExtractionService(Settings.from_environment(prefix_cache_dir=Path(folder)))
+        yield from _run_ours(service, setup)
+
+
+def _run_ours(service: ExtractionService, setup: Setup) -> Iterator[Run]:
+    from local_retab import Retab
+
     service.preload(setup["model"])
     with Retab(transport=service) as client:
         job = yield {}
         while True:
             started = time.perf_counter()
-            # What was measured before must not be answered from the result cache; "cached" asks for just that.
-            fresh = job["phase"] != "cached"
+            # What was measured before must not be answered from the result cache; "identical" asks for just that.
+            fresh = job["phase"] != "identical"
             stream = client.extractions.create_stream(
                 job["path"], setup["schema"], model=setup["model"], bust_cache=fresh
             )

@@ -65,6 +65,7 @@ def test_figures_are_over_all_runs_and_count_what_was_computed() -> None:
             "draft_share": 30 / 150,
             "draft_acceptance": 30 / 40,
             "grammar_milliseconds_per_output_token": 15 / 150,
+            "share_of_time_outside_llama_cpp": 1 - 13 / 22,
             "cached_prompt_share": 600 / 2000,
         }
     )
