@@ -107,7 +107,9 @@ class Settings(BaseModel):
     context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
     max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")
     prefill_chunk_tokens: int | None = Field(
-        default=None, ge=16, description="Most prompt tokens of one step; unset: 128 on a CPU, 512 on a GPU."
+        default=None,
+        ge=16,
+        description="Most prompt tokens of one step; unset: as tuned, else 128 on a CPU, 512 on a GPU.",
     )
     prefix_cache_dir: Path | None = Field(
         default=None,
@@ -126,7 +128,10 @@ class Settings(BaseModel):
     )
     chunks_per_second: float = Field(default=20.0, gt=0, description="Most partial outputs a second in a stream.")
 
-    threads: int | None = Field(default=None, gt=0, description="Decoding threads; unset: the physical cores.")
+    threads: int | None = Field(default=None, gt=0, description="Decoding threads; unset: as tuned, else all cores.")
+    flash_attention: bool | None = Field(
+        default=None, description="The fused attention kernel; unset: as tuned, else on a GPU alone."
+    )
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU, -1 all; unset: all when llama.cpp has a GPU."
     )

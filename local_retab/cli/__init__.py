@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from local_retab.cli import batch, doctor, extract, models, serve
+from local_retab.cli import batch, doctor, extract, models, serve, tune
 from local_retab.cli.terminal import say
 from local_retab.errors import LocalRetabError
 
@@ -60,6 +60,7 @@ app.command(epilog=batch.EPILOG)(batch.batch)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.add_typer(models.app, name="models")
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=tune.EPILOG)(tune.tune)
 
 
 def _show_version(wanted: bool) -> None:

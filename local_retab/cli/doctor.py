@@ -18,10 +18,11 @@ from local_retab.cli.machine import Memory, memory
 from local_retab.cli.models import open_store
 from local_retab.cli.output import write_line
 from local_retab.cli.terminal import file_size, printable, say, to_json
-from local_retab.errors import EngineError, LocalRetabError, StorageError
+from local_retab.errors import EngineError, LocalRetabError, ModelError, SettingsError, StorageError
 
 if TYPE_CHECKING:
     from local_retab.engine.pace import ImageCost
+    from local_retab.engine.tuning import Tuning
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
 
@@ -41,6 +42,8 @@ class Backend:
 
     device: str
     threads: int
+    prefill_chunk_tokens: int
+    flash_attention: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
     backend = default = page_image = None
     try:
         backend = _backend(settings)
-    except EngineError as error:
+    except (EngineError, SettingsError) as error:
         errors.append(error)
     store = open_store(settings)
     installed: list[InstalledModel] = []
@@ -137,7 +140,6 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
 
 
 def _backend(settings: Settings) -> Backend:
-    from local_retab.engine.hardware import physical_cores
 
     try:
         from local_retab.engine.llama import supports_gpu
@@ -148,8 +150,22 @@ def _backend(settings: Settings) -> Backend:
         raise EngineError(
             f"llama.cpp cannot be loaded: {error}. Install it again: pip install --force-reinstall llama-cpp-python."
         ) from error
-    layers = settings.gpu_layers if settings.gpu_layers is not None else -1
-    return Backend("gpu" if gpu and layers else "cpu", settings.threads or physical_cores())
+    tuning = _tuning(settings)
+    device = "gpu" if gpu and settings.gpu_layers != 0 else "cpu"
+    return Backend(device, tuning.threads, tuning.prefill_chunk_tokens, tuning.flash_attention)
+
+
+def _tuning(settings: Settings) -> Tuning:
+    """As the default model is run; the defaults where none is installed."""
+    from local_retab.engine.opening import on_gpu, tuning_of
+    from local_retab.engine.tuning import default_tuning
+    from local_retab.wire import DEFAULT_MODEL
+
+    try:
+        model = open_store(settings).resolve(DEFAULT_MODEL, settings)
+    except ModelError:
+        return default_tuning(gpu=on_gpu(settings))
+    return tuning_of(model, settings)
 
 
 def _page_image(settings: Settings) -> ImageCost | None:
@@ -214,7 +230,7 @@ def describe(report: Report) -> list[str]:
 
     backend = report.backend
     facts = [
-        ("llama.cpp", f"{backend.device}, {backend.threads} threads" if backend else "cannot be loaded"),
+        ("llama.cpp", _run(backend) if backend else "cannot be loaded"),
         ("physical cores", str(report.physical_cores)),
         ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
         ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),
@@ -248,6 +264,11 @@ def describe(report: Report) -> list[str]:
 
 
 FITS = {True: "fits in memory", False: "too large for the memory available now", None: "size not known"}
+
+
+def _run(backend: Backend) -> str:
+    kernel = "fused attention" if backend.flash_attention else "plain attention"
+    return f"{backend.device}, {backend.threads} threads, prompts by {backend.prefill_chunk_tokens} tokens, {kernel}"
 
 
 def _cost(cost: ImageCost | None) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from local_retab.engine.backend import BackendInfo
     from local_retab.engine.engine import Engine
+    from local_retab.engine.llama import LlamaBackend
+    from local_retab.engine.tuning import Tuning
     from local_retab.settings import Settings
     from local_retab.weights import InstalledModel
 
@@ -16,27 +18,38 @@ DAY = 24 * 3600.0
 
 
 def open_llama(model: InstalledModel, settings: Settings) -> Engine:
-    """Load a model, with its projector where it has one. Raises ModelLoadError."""
+    """Load a model, with its projector where it has one. Raises ModelLoadError and SettingsError."""
     from local_retab.engine.engine import Engine
-    from local_retab.engine.hardware import physical_cores
-    from local_retab.engine.llama import LlamaBackend, supports_gpu
     from local_retab.engine.prefix_disk import PrefixDisk
+
+    tuning = tuning_of(model, settings)
+    backend = open_backend(model, settings, tuning)
+    disk = None
+    if settings.prefix_cache_bytes and settings.keep == "all":
+        disk = PrefixDisk(
+            settings.prefix_cache_dir or settings.home / "prefixes",
+            settings.prefix_cache_bytes,
+            _identity(model, backend.info, tuning),
+            max_age=settings.keep_days * DAY if settings.keep_days is not None else None,
+        )
+    return Engine(backend, max_sequences=settings.max_sequences, prefill_chunk=tuning.prefill_chunk_tokens, disk=disk)
+
+
+def open_backend(model: InstalledModel, settings: Settings, tuning: Tuning) -> LlamaBackend:
+    """A model as it is decoded with ``tuning``. Raises ModelLoadError."""
+    from local_retab.engine.llama import LlamaBackend
     from local_retab.engine.vision import VisionLimits
 
-    gpu_layers = settings.gpu_layers
-    if gpu_layers is None:
-        gpu_layers = -1 if supports_gpu() else 0
-    # On a CPU 128 tokens at once are as fast as 512, and nobody waits four times as long for a step to end.
-    chunk = settings.prefill_chunk_tokens or (512 if gpu_layers else 128)
     entry = model.entry
-    backend = LlamaBackend(
+    return LlamaBackend(
         model.path,
         context_tokens=settings.context_tokens,
-        batch_tokens=chunk,
+        batch_tokens=tuning.prefill_chunk_tokens,
         # As many again as can run, so that prefixes of ended sequences stay for reuse.
         sequences=2 * settings.max_sequences,
-        threads=settings.threads or physical_cores(),
-        gpu_layers=gpu_layers,
+        threads=tuning.threads,
+        gpu_layers=_gpu_layers(settings),
+        flash_attention=tuning.flash_attention,
         projector=model.projector,
         vision=VisionLimits(
             settings.image_min_tokens or (entry.image_min_tokens if entry else None),
@@ -45,19 +58,38 @@ def open_llama(model: InstalledModel, settings: Settings) -> Engine:
         ),
         stop=entry.stop_tokens if entry else (),
     )
-    disk = None
-    if settings.prefix_cache_bytes and settings.keep == "all":
-        disk = PrefixDisk(
-            settings.prefix_cache_dir or settings.home / "prefixes",
-            settings.prefix_cache_bytes,
-            _identity(model, backend.info),
-            max_age=settings.keep_days * DAY if settings.keep_days is not None else None,
-        )
-    return Engine(backend, max_sequences=settings.max_sequences, prefill_chunk=chunk, disk=disk)
 
 
-def _identity(model: InstalledModel, info: BackendInfo) -> str:
+def tuning_of(model: InstalledModel, settings: Settings) -> Tuning:
+    """What the settings say, else what ``local-retab tune`` chose here, else the defaults. Raises SettingsError."""
+    from local_retab.engine.tuning import Tuning, Tunings, default_tuning
+
+    gpu = on_gpu(settings)
+    found = Tunings(settings).get(model, gpu=gpu) or default_tuning(gpu=gpu)
+    flash = settings.flash_attention
+    return Tuning(
+        settings.threads or found.threads,
+        settings.prefill_chunk_tokens or found.prefill_chunk_tokens,
+        found.flash_attention if flash is None else flash,
+    )
+
+
+def on_gpu(settings: Settings) -> bool:
+    """Whether any layer is put on a GPU."""
+    return _gpu_layers(settings) != 0
+
+
+def _gpu_layers(settings: Settings) -> int:
+    from local_retab.engine.llama import supports_gpu
+
+    if not supports_gpu():
+        return 0
+    return -1 if settings.gpu_layers is None else settings.gpu_layers
+
+
+def _identity(model: InstalledModel, info: BackendInfo, tuning: Tuning) -> str:
     """What the KV of a prompt depends on besides its tokens. A file outside the store has no checksum."""
     found = model.path.stat()
     weights = model.sha256 or f"{model.path.resolve()} {found.st_size} {found.st_mtime_ns}"
-    return f"{weights} {info.device} llama-cpp-python {version('llama-cpp-python')}"
+    kernel = "flash" if tuning.flash_attention else "plain"
+    return f"{weights} {info.device} {kernel} llama-cpp-python {version('llama-cpp-python')}"
