@@ -268,7 +268,8 @@ def test_overload_is_429_with_a_time_to_wait(tmp_path: Path) -> None:
     service = ExtractionService(settings_for(tmp_path, max_requests=1), open_engine)
     with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
         with client.stream("POST", STREAM, json=body(ENDLESS)) as answer:
-            next(answer.iter_raw())
+            pieces = answer.iter_raw()  # kept: where it is dropped, the connection is closed
+            next(pieces)
             refused = client.post("/v1/extractions", json=body())
             assert error_of(refused) == (429, "OVERLOADED")
             assert int(refused.headers["retry-after"]) > 0
