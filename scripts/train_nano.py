@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from nano.alphabet import CLASSES
-from nano.batches import LEVELS, READING, TAGS, make_batch
+from nano.batches import LESSONS, LEVELS, READING, make_batch
 from nano.circuit import begin_decoder, begin_tower
 from nano.fonts import SEEN, find_faces
 from nano.losses import Outcome, answering_loss, reading_loss, strip_loss
@@ -184,7 +184,7 @@ def answer(
     """Teach the decoder to answer schemas from the codes of characters."""
     decoder, codes, faces = Decoder(begin(seed, threads)), character_codes(), find_faces(SEEN)
     begin_decoder(decoder)
-    tagger = torch.nn.Linear(decoder.sizes.width, TAGS)  # not exported
+    tagger = torch.nn.Linear(decoder.sizes.width, sum(LESSONS))  # not exported
     stage = Stage("answer", checkpoints, seed, {"decoder": decoder, "tagger": tagger}, rate)
 
     def step(rng: random.Random) -> tuple[Outcome, int]:
@@ -213,7 +213,7 @@ def join(
     """Train tower and decoder together on pixels, from what the first two stages learnt."""
     sizes = begin(seed, threads)
     tower, decoder, codes, faces = Tower(sizes), Decoder(sizes), character_codes(), find_faces(SEEN)
-    tagger = torch.nn.Linear(sizes.width, TAGS)
+    tagger = torch.nn.Linear(sizes.width, sum(LESSONS))
     modules = {"tower": tower, "decoder": decoder, "tagger": tagger}
     stage = Stage("join", checkpoints, seed, modules, rate)
     if stage.step == 0:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nano.content import FIELDS, ITEM_KEYS
+from nano.content import FIELDS, HEADERS
 from nano.fonts import Faces
 from nano.layout import MOST_ROWS, PAGES, Page, draw_up, stack
 from nano.question import NOWHERE, Question, ask
@@ -45,11 +45,10 @@ READING = (
 )
 
 
-# What a value is: a field, or a cell in a row of items. 0 is nothing of the kind.
-SPOTS = [(name, 0) for name in FIELDS]
-SPOTS += [(name, row) for name in ITEM_KEYS if name != "items" for row in range(1, MOST_ROWS + 2)]
-TAG_OF = {spot: tag for tag, spot in enumerate(SPOTS, start=1)}
-TAGS = len(SPOTS) + 1
+# What a value is: its field or column, its row of items, and how many characters into it, two more as a patch may begin
+# before its value. 0 is nothing of the kind.
+TAG_OF = {spot: tag for tag, spot in enumerate([*((n, False) for n in FIELDS), *((n, True) for n in HEADERS)], start=1)}
+LESSONS = (len(TAG_OF) + 1, MOST_ROWS + 2, 32)
 UNKNOWN = -2
 
 
@@ -60,9 +59,10 @@ class Batch:
     ``tokens`` and ``learn`` (pages, longest answer), the latter 0 for what is forced or padding; ``ends`` as in
     ``Question``.
 
-    ``tags`` (pages, patches) and ``asked`` (pages, longest answer) say of which value a patch shows characters and of
-    which value a token is (UNKNOWN: not to be taught); ``aims`` and ``slots`` (pages, longest answer) in which patch of
-    the page, and as which of its characters, that token is printed (aim NOWHERE: not on the page; UNKNOWN)."""
+    ``tags`` (pages, patches, 3) and ``asked`` (pages, longest answer, 3) say of which value a patch shows characters
+    and of which value a token is, and where in it, as LESSONS (UNKNOWN: not to be taught); ``aims`` and ``slots``
+    (pages, longest answer) in which patch of the page, and as which of its characters, that token is printed (aim
+    NOWHERE: not on the page; UNKNOWN)."""
 
     rows: int
     sheets: int
@@ -120,8 +120,8 @@ def make_batch(
         tokens=torch.zeros(len(pages), longest, dtype=torch.long),
         learn=torch.zeros(len(pages), longest, dtype=torch.long),
         ends=torch.zeros(len(pages), longest, dtype=torch.bool),
-        tags=torch.zeros(shown.shape[:2], dtype=torch.long),
-        asked=torch.full((len(pages), longest), UNKNOWN),
+        tags=torch.zeros(*shown.shape[:2], len(LESSONS), dtype=torch.long),
+        asked=torch.full((len(pages), longest, len(LESSONS)), UNKNOWN),
         aims=torch.full((len(pages), longest), UNKNOWN),
         slots=torch.zeros(len(pages), longest, dtype=torch.long),
         pages=pages,
@@ -138,18 +138,22 @@ def make_batch(
 
 def _teach(batch: Batch, index: int, page: Page, found: Centres, question: Question) -> None:
     """Fill in the tags and aims of one page."""
-    for spot, (run, offset) in page.places.items():
-        name, row = spot
+
+    def tag(name: str, row: int, count: int) -> Tensor:
+        return torch.tensor([TAG_OF[name, row > 0], row, min(max(1, count + 2), LESSONS[2] - 1)])
+
+    for (name, row), (run, offset) in page.places.items():
         value = page.items[row - 1][name] if row else page.says[name]
         start = found.starts[run] + offset
-        for patch in found.patch[start : start + len(value.printed)]:
+        for count in range(len(value.printed)):
+            patch = found.patch[start + count]
             if patch >= 0:
-                batch.tags[index, patch] = TAG_OF[spot]
+                batch.tags[index, patch] = tag(name, row, count - int(found.slot[start + count]))
     for place, aim in enumerate(question.aims):
         if aim is None:
             continue
         name, row, offset = aim
-        batch.asked[index, place] = TAG_OF[name, row]
+        batch.asked[index, place] = tag(name, row, offset)
         if offset == NOWHERE:
             batch.aims[index, place] = NOWHERE
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class ExamPage:
     picture: Path
     schema: dict[str, Any]
     gold: dict[str, Any]
+
+    def keep(self, folder: Path) -> None:
+        """Copy the picture into ``folder``, and beside it a file with the schema and the answer."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.picture, folder)
+        text = json.dumps({"schema": self.schema, "gold": self.gold}, indent=1, ensure_ascii=False)
+        (folder / self.picture.name).with_suffix(".json").write_text(text + "\n")
 
 
 def draw_exam(folder: Path, *, seed: int, pages: int) -> list[ExamPage]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nano.batches import UNKNOWN, Batch
+from nano.batches import LESSONS, UNKNOWN, Batch
 from nano.model import CODE, POINTING, Decoder, spare_codes
 from nano.raster import SLOTS
 
@@ -66,9 +66,9 @@ def answering_loss(decoder: Decoder, tagger: nn.Module, image: Tensor, batch: Ba
     """Cross-entropy of the tokens that the model chooses, and two lessons on the way that need no word of an answer.
 
     In the middle of the decoder each patch of the page and each token of the answer is to know which value it belongs
-    to (``tagger`` names it), and one block later three heads are to look at the patch where the next character is
-    printed: the first head where it is the first character of that patch, the second the second, the third the third;
-    and at the start of the prompt otherwise. A value counts as right when all of its tokens are.
+    to and how far into it (``tagger`` names both), and one block later three heads are to look at the patch where the
+    next character is printed: the first head where it is the first character of that patch, the second the second, the
+    third the third; and at the start of the prompt otherwise. A value counts as right when all of its tokens are.
     """
     prompt = decoder.prompt(image, batch.rows, batch.sheets)
     before = prompt.shape[1] - 1  # tokens before the one that chooses the first token of the answer
@@ -97,21 +97,23 @@ def answering_loss(decoder: Decoder, tagger: nn.Module, image: Tensor, batch: Ba
 
 
 def _tagging_loss(tagger: nn.Module, middle: Tensor, batch: Batch) -> tuple[Tensor, float]:
-    """Accuracy is of the patches that show a value and of tokens."""
+    """Accuracy is of the patches that show a value and of tokens, in all lessons."""
     names = tagger(functional.rms_norm(middle, middle.shape[-1:]))
-    patches = batch.tags.shape[1]
+    patches, length = batch.tags.shape[1], batch.tokens.shape[1]
     columns = patches // batch.rows
     place = torch.arange(patches)
     shown = names[:, 1 + place // columns * (columns + 1) + place % columns].flatten(0, 1)
-    asked = batch.asked > UNKNOWN
-    length = batch.tokens.shape[1]
+    asked = batch.asked[..., 0] > UNKNOWN
     guesses = torch.cat([shown, names[:, -length:][asked]])
-    truth = torch.cat([batch.tags.flatten(), batch.asked[asked]])
-    entropy = functional.cross_entropy(guesses, truth, reduction="none")
-    weight = torch.where(truth > 0, 1.0, 0.2)
-    valued = truth > 0
-    right = (guesses.argmax(-1) == truth)[valued].float().mean().item()
-    return (entropy * weight).sum() / weight.sum(), right
+    truths = torch.cat([batch.tags.flatten(0, 1), batch.asked[asked]])
+    weight = torch.ones(len(truths))
+    weight[: shown.shape[0]] = torch.where(truths[: shown.shape[0], 0] > 0, 1.0, 0.2)
+    total, right = torch.zeros(()), torch.ones(len(truths), dtype=torch.bool)
+    for guess, truth in zip(guesses.split(LESSONS, dim=1), truths.unbind(1), strict=True):
+        entropy = functional.cross_entropy(guess, truth, reduction="none")
+        total = total + (entropy * weight).sum() / weight.sum()
+        right &= guess.argmax(-1) == truth
+    return total, right[weight == 1].float().mean().item()
 
 
 def _aiming_loss(decoder: Decoder, pointing: Tensor, batch: Batch) -> tuple[Tensor, float]:

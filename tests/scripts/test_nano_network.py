@@ -11,7 +11,7 @@ import reportlab
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from nano.alphabet import CLASS_OF, CLASSES, encode  # noqa: E402
-from nano.batches import LEVELS, READING, TAGS, make_batch  # noqa: E402
+from nano.batches import LESSONS, LEVELS, READING, make_batch  # noqa: E402
 from nano.circuit import begin_decoder, begin_tower  # noqa: E402
 from nano.fonts import Faces  # noqa: E402
 from nano.losses import answering_loss, reading_loss  # noqa: E402
@@ -61,7 +61,7 @@ def test_both_losses_fall_in_a_few_steps(faces: Faces) -> None:
     tower, decoder, codes = Tower(Sizes()), Decoder(Sizes()), character_codes()
     begin_tower(tower)
     begin_decoder(decoder)
-    tagger = torch.nn.Linear(decoder.sizes.width, TAGS)
+    tagger = torch.nn.Linear(decoder.sizes.width, sum(LESSONS))
     optimisers = Optimisers([tower, decoder, tagger], matrix_rate=0.01, rate=0.002)
     read = make_batch(faces, random.Random(1), READING[0], 150, pixels=True, questions=False)
     asked = make_batch(faces, random.Random(2), LEVELS[0], 150, pixels=False, questions=True)
