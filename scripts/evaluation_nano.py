@@ -28,6 +28,7 @@ def nano(
     modality: Annotated[
         Modality, typer.Option(help="image, or auto: with the text layer where the profile reads it")
     ] = ("image"),
+    sheets: Annotated[int, typer.Option(help="Sheets of each document", min=1, max=2)] = 1,
     keep: Annotated[
         Path | None, typer.Option(help="Keep pages that were read without a mistake in this folder")
     ] = None,
@@ -37,7 +38,7 @@ def nano(
     console = Console(stderr=True)
     marks, seconds, refused, whole = Marks.none(), [], 0, 0
     with tempfile.TemporaryDirectory() as folder, Retab(Settings.from_environment()) as client:
-        exam = draw_exam(Path(folder), seed=seed, pages=pages)
+        exam = draw_exam(Path(folder), seed=seed, pages=pages, sheets=sheets)
         with Progress(console=console, transient=True) as progress:
             for page in progress.track(exam, description="extracting"):
                 started = time.perf_counter()
@@ -74,6 +75,7 @@ def nano(
             "refused": refused,
             "whole_pages": whole,
             "modality": modality,
+            "sheets": sheets,
             "through": "the client",
             "seconds_mean": round(fmean(seconds), 3),
             "seconds_max": round(max(seconds), 3),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nano.content import FIELDS, HEADERS
 from nano.fonts import Faces
-from nano.layout import MOST_ROWS, PAGES, Page, draw_up, stack
+from nano.layout import MOST_ROWS, PAGES, SECOND, Page, draw_up, stack
 from nano.question import NOWHERE, Question, ask
 from nano.raster import PATCH, SLOTS, Centres, centres, patch_classes, rasterise
 
@@ -91,7 +91,7 @@ def make_batch(
     for _ in range(max(2, budget // each)):
         sheets = [draw_up(faces, *side, rng, kind=rng.choice(level.kinds), cells=level.cells, unseen=unseen)]
         if level.sheets == 2:
-            kind = rng.choice(("lines", "form"))
+            kind = rng.choice(SECOND)
             sheets.append(draw_up(faces, *side, rng, kind=kind, cells=level.cells, unseen=unseen, items=False))
         page = stack(*sheets) if level.sheets == 2 else sheets[0]
         jitter = None

@@ -12,6 +12,7 @@ from nano.fonts import CELL_HEIGHT, CELL_WIDTH, Face, Faces
 SIZES = (13, 14, 15, 16, 17, 18, 19)  # pixels; smaller ones would put too many characters under one patch
 MOST_ROWS = 4  # of items
 PAGES = ("receipt", "invoice", "form")
+SECOND = ("lines", "form")  # kinds of a second sheet
 ON_RECEIPTS = ("receipt_number", "date", "cashier", "table", "order_number", "phone")
 ON_INVOICES = ("invoice_number", "date", "due_date", "customer", "po_number", "order_number", "reference", "phone")
 ON_FORMS = ("name", "birth_date", "city", "country", "policy", "member", "department", "date", "reference", "amount")
