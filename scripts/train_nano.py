@@ -32,8 +32,9 @@ from nano.raster import STRIPS
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
-PASSED = 0.75  # share of whole values right at which the curriculum goes on to the next level
+PASSED = 0.75  # share of what a level teaches that is right when the curriculum goes on to the next one
 SAVE_EVERY = 50
+SEEING = 0.25  # share of the steps of ``join`` that train the tower as well
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 Folder = Annotated[Path, typer.Option(help="Where checkpoints and logs are kept")]
@@ -141,10 +142,10 @@ def read(
     checkpoints: Folder = DEFAULT_FOLDER,
     seed: Seed = 1,
     steps: Steps = 3000,
-    decay: Decay = 600,
+    decay: Decay = 750,
     tokens: Tokens = 2560,
     rate: Rate = 0.012,
-    last: Last = 2,
+    last: Last = 1,
     threads: Threads = 1,
 ) -> None:
     """Teach the tower to see characters."""
@@ -178,7 +179,7 @@ def answer(
     steps: Steps = 4000,
     decay: Decay = 600,
     tokens: Tokens = 2560,
-    rate: Rate = 0.012,
+    rate: Rate = 0.02,
     threads: Threads = 1,
 ) -> None:
     """Teach the decoder to answer schemas from the codes of characters."""
@@ -206,11 +207,11 @@ def join(
     seed: Seed = 1,
     steps: Steps = 2000,
     decay: Decay = 1000,
-    tokens: Tokens = 3072,
-    rate: Rate = 0.008,
+    tokens: Tokens = 2560,
+    rate: Rate = 0.006,
     threads: Threads = 1,
 ) -> None:
-    """Train tower and decoder together on pixels, from what the first two stages learnt."""
+    """Train the decoder on what the tower sees, and the tower with it, from what the first two stages learnt."""
     sizes = begin(seed, threads)
     tower, decoder, codes, faces = Tower(sizes), Decoder(sizes), character_codes(), find_faces(SEEN)
     tagger = torch.nn.Linear(sizes.width, sum(LESSONS))
@@ -225,7 +226,8 @@ def join(
     def step(rng: random.Random) -> tuple[Outcome, int]:
         batch = make_batch(faces, rng, rng.choice(LEVELS[1:]), tokens, pixels=True, questions=True)
         assert batch.pixels is not None
-        image: Tensor = tower(prepare(batch.pixels)).reshape(len(batch.pages), -1, sizes.width)
+        with torch.set_grad_enabled(rng.random() < SEEING):
+            image: Tensor = tower(prepare(batch.pixels)).reshape(len(batch.pages), -1, sizes.width)
         answered = answering_loss(decoder, tagger, image, batch)
         seen = reading_loss(image, batch.classes, codes)
         return replace(answered, loss=answered.loss + 0.5 * seen.loss), len(batch.pages)

@@ -48,7 +48,7 @@ READING = (
 # What a value is: its field or column, its row of items, and how many characters into it, two more as a patch may begin
 # before its value. 0 is nothing of the kind.
 TAG_OF = {spot: tag for tag, spot in enumerate([*((n, False) for n in FIELDS), *((n, True) for n in HEADERS)], start=1)}
-LESSONS = (len(TAG_OF) + 1, MOST_ROWS + 2, 32)
+LESSONS = (len(TAG_OF) + 1, MOST_ROWS + 3, 32)
 UNKNOWN = -2
 
 

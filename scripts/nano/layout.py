@@ -10,7 +10,7 @@ from nano.content import FIELDS, HEADERS, Content, Field, Value
 from nano.fonts import CELL_HEIGHT, CELL_WIDTH, Face, Faces
 
 SIZES = (13, 14, 15, 16, 17, 18, 19)  # pixels; smaller ones would put too many characters under one patch
-MOST_ROWS = 4  # of items
+MOST_ROWS = 3  # of items
 PAGES = ("receipt", "invoice", "form")
 SECOND = ("lines", "form")  # kinds of a second sheet
 ON_RECEIPTS = ("receipt_number", "date", "cashier", "table", "order_number", "phone")
@@ -320,7 +320,7 @@ class _Writer:
             self.feed()
             self.rule()
         times = rng.choice([" x", " x", "", "x"])
-        for _ in range(rng.choice([1, 2, 2, 3, 3, MOST_ROWS])):
+        for _ in range(rng.choice([1, 1, 2, 2, MOST_ROWS])):
             if not self.room(4):
                 break
             self.row(shape, columns, edges, room[shape], times)

@@ -14,6 +14,7 @@ from nano.model import CODE, POINTING, Decoder, spare_codes
 from nano.raster import SLOTS
 
 ENDS = (ord(","), ord("}"))
+HARD = 3.0  # weight of the tokens that say where a value is
 TAGGING, AIMING = 1.0, 1.0  # weights of the lessons on the way
 SHARPNESS = 1.5  # of the distances to the codes; codes are some 3 apart
 
@@ -81,7 +82,8 @@ def answering_loss(decoder: Decoder, tagger: nn.Module, image: Tensor, batch: Ba
     either = -0.5 * logits[:, ENDS].sum(-1) - math.log(2)  # the grammar knows which
     right = logits.argmax(-1)
     right = torch.where(ends, torch.isin(right, torch.tensor(ENDS)), right == targets)
-    loss = torch.where(ends, either, entropy).mean()
+    weight = torch.where(hard(batch)[chosen], HARD, 1.0)
+    loss = (torch.where(ends, either, entropy) * weight).sum() / weight.sum()
     owner = (torch.arange(len(batch.tokens)).unsqueeze(1) * 1000 + batch.learn)[chosen]
     _, value = owner.unique(return_inverse=True)
     wrong = torch.zeros(int(value.max()) + 1).index_add_(0, value, (~right).float())
@@ -94,6 +96,11 @@ def answering_loss(decoder: Decoder, tagger: nn.Module, image: Tensor, batch: Ba
         tagged,
         aimed,
     )
+
+
+def hard(batch: Batch) -> Tensor:
+    """Tokens that no token before them helps to choose: the first of a value, and that there is none."""
+    return (batch.asked[..., 2] > 0) & (batch.asked[..., 2] <= 2)
 
 
 def _tagging_loss(tagger: nn.Module, middle: Tensor, batch: Batch) -> tuple[Tensor, float]:
@@ -134,6 +141,8 @@ def _aiming_loss(decoder: Decoder, pointing: Tensor, batch: Batch) -> tuple[Tens
         here = (batch.aims >= 0) & (batch.slots == slot)
         guesses.append(scores[:, slot][taught])
         truth.append(torch.where(here, seen, 0)[taught])
-    entropy = functional.cross_entropy(torch.cat(guesses), torch.cat(truth))
+    weight = torch.where(hard(batch)[taught], HARD, 1.0).repeat(SLOTS)
+    entropy = functional.cross_entropy(torch.cat(guesses), torch.cat(truth), reduction="none")
+    loss = (entropy * weight).sum() / weight.sum()
     right = torch.stack([guess.argmax(-1) == true for guess, true in zip(guesses, truth, strict=True)])
-    return entropy, right.all(0).float().mean().item()
+    return loss, right.all(0).float().mean().item()

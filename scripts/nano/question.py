@@ -15,6 +15,8 @@ CURRENCIES = {"$": "USD", "USD": "USD", "€": "EUR", "EUR": "EUR", "£": "GBP"}
 
 
 NOWHERE = -1
+# Bounds of schemas: a model that does not find the end is stopped soon. No page comes near them.
+LONGEST, MOST_ITEMS = 48, 8
 Spot = tuple[str, int]  # a value on a page: its name, and its row of items or 0
 Aim = tuple[str, int, int]
 
@@ -171,7 +173,7 @@ def _field(value: Value | None, name: str, rng: random.Random, answer: _Answer) 
     # A key does not tell that a number is wanted as text, so then the grammar has to.
     nullable = nullable and not number
     answer.text(value.printed, (name, 0), nullable=nullable)
-    return {"type": ["string", "null"] if nullable else "string"}, None
+    return {"type": ["string", "null"] if nullable else "string", "maxLength": LONGEST}, None
 
 
 def _items(page: Page, rng: random.Random, answer: _Answer) -> dict[str, Any]:
@@ -182,7 +184,8 @@ def _items(page: Page, rng: random.Random, answer: _Answer) -> dict[str, Any]:
     taken: dict[str, Any] = {}
     kinds = {"description": "string", "quantity": "integer", "unit_price": "number", "amount": "number"}
     for name in names:
-        taken[_key(rng, ITEM_KEYS[name], taken)] = {"type": kinds[name]}
+        bound = {"maxLength": LONGEST} if name == "description" else {}
+        taken[_key(rng, ITEM_KEYS[name], taken)] = {"type": kinds[name]} | bound
     answer.values += 1
     answer.force("[")
     for row, cells in enumerate(page.items, start=1):
@@ -199,4 +202,4 @@ def _items(page: Page, rng: random.Random, answer: _Answer) -> dict[str, Any]:
             answer.end("}" if place == len(names) - 1 else ",", end)
     answer.choose("]", (names[0], len(page.items) + 1, NOWHERE))
     inner = {"type": "object", "properties": taken, "required": list(taken), "additionalProperties": False}
-    return {"type": "array", "items": inner}
+    return {"type": "array", "items": inner, "maxItems": MOST_ITEMS}
