@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from nano.exam import Marks, draw_exam
@@ -18,36 +18,50 @@ from rich.table import Table
 from local_retab import Retab, Settings
 from local_retab.errors import OutputValidationError
 
+Modality = Literal["image", "auto"]
+
 
 def nano(
     seed: Annotated[int, typer.Option(help="Draws other pages")] = 1,
     pages: Annotated[int, typer.Option(help="How many pages")] = 200,
     model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = "nano",
+    modality: Annotated[
+        Modality, typer.Option(help="image, or auto: with the text layer where the profile reads it")
+    ] = ("image"),
+    sheets: Annotated[int, typer.Option(help="Sheets of each document", min=1, max=2)] = 1,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep pages that were read without a mistake in this folder")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
-    """Fresh pages that a program draws, image only: what the small model of this repository was trained to read."""
+    """Fresh pages that a program draws: what the small model of this repository was trained to read."""
     console = Console(stderr=True)
-    marks, seconds, refused = Marks.none(), [], 0
+    marks, seconds, refused, whole = Marks.none(), [], 0, 0
     with tempfile.TemporaryDirectory() as folder, Retab(Settings.from_environment()) as client:
-        exam = draw_exam(Path(folder), seed=seed, pages=pages)
+        exam = draw_exam(Path(folder), seed=seed, pages=pages, sheets=sheets)
         with Progress(console=console, transient=True) as progress:
             for page in progress.track(exam, description="extracting"):
                 started = time.perf_counter()
                 output: Any = {}
                 try:
                     output = client.extractions.create(
-                        page.picture, page.schema, model=model, modality="image", bust_cache=True
+                        page.picture, page.schema, model=model, modality=modality, bust_cache=True
                     ).output
                 except OutputValidationError:
                     refused += 1  # every field of it counts as wrong
                 seconds.append(time.perf_counter() - started)
                 marks.add(page, output)
+                if output == page.gold:
+                    whole += 1
+                    if keep:
+                        page.keep(keep)
     seconds = seconds[1:] or seconds  # the first one loads the model
     table = Table("", "right", "fields", "exact match", title=f"nano, seed {seed}, {pages} pages, {model}")
     for name in marks.all:
         table.add_row(name.replace("_", " "), str(marks.right[name]), str(marks.all[name]), f"{marks.share(name):.1%}")
     Console(width=100).print(table)
     print(f"exact match on seen fonts: {marks.share('seen_fonts'):.1%}; refused: {refused}")
+    print(f"pages without a mistake: {whole}")
     print(f"seconds a page: {fmean(seconds):.2f}")
     if as_json:
         summary = {
@@ -59,7 +73,10 @@ def nano(
             "shares": {name: round(marks.share(name), 4) for name in marks.all},
             "fields": dict(marks.all),
             "refused": refused,
-            "through": "the client, image only",
+            "whole_pages": whole,
+            "modality": modality,
+            "sheets": sheets,
+            "through": "the client",
             "seconds_mean": round(fmean(seconds), 3),
             "seconds_max": round(max(seconds), 3),
         }

@@ -15,13 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from nano.alphabet import CLASSES
-from nano.batches import LEVELS, READING, make_batch
+from nano.batches import LESSONS, LEVELS, READING, make_batch
 from nano.circuit import begin_decoder, begin_tower
 from nano.fonts import SEEN, find_faces
 from nano.losses import Outcome, answering_loss, reading_loss, strip_loss
@@ -31,8 +32,9 @@ from nano.raster import STRIPS
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
-PASSED = 0.75  # share of whole values right at which the curriculum goes on to the next level
+PASSED = 0.75  # share of what a level teaches that is right when the curriculum goes on to the next one
 SAVE_EVERY = 50
+SEEING = 0.25  # share of the steps of ``join`` that train the tower as well
 
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 Folder = Annotated[Path, typer.Option(help="Where checkpoints and logs are kept")]
@@ -83,7 +85,7 @@ class Stage:
         """Train up to ``steps``; ``step`` makes one batch and gives its outcome and its number of pages."""
         stopped: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-        shares = [0.0, 0.0, 0.0]
+        shares = [0.0] * 5
         while self.step < steps and not stopped:
             started = time.process_time()
             outcome, pages = step(random.Random(f"{self.seed} {self.name} {self.step}"))
@@ -92,7 +94,13 @@ class Stage:
             self.step += 1
             self.pages += pages
             self.seconds += time.process_time() - started
-            now = (outcome.loss.item(), outcome.token_accuracy, outcome.value_accuracy)
+            now = (
+                outcome.loss.item(),
+                outcome.token_accuracy,
+                outcome.value_accuracy,
+                outcome.tag_accuracy,
+                outcome.aim_accuracy,
+            )
             keep = 0.95 if any(shares) else 0.0
             shares = [keep * old + (1 - keep) * new for old, new in zip(shares, now, strict=True)]
             if self.step % 10 == 0:
@@ -101,7 +109,7 @@ class Stage:
                 self.save()
             if shares[2] > PASSED and self.level < self.last_level:
                 self.level += 1
-                shares = [0.0, 0.0, 0.0]
+                shares = [0.0] * 5
         self.save()
 
     def log(self, shares: list[float]) -> None:
@@ -114,6 +122,8 @@ class Stage:
             "loss": round(shares[0], 4),
             "token_accuracy": round(shares[1], 4),
             "value_accuracy": round(shares[2], 4),
+            "tag_accuracy": round(shares[3], 4),
+            "aim_accuracy": round(shares[4], 4),
         }
         with self.log_path.open("a") as log:
             log.write(json.dumps(line) + "\n")
@@ -132,10 +142,10 @@ def read(
     checkpoints: Folder = DEFAULT_FOLDER,
     seed: Seed = 1,
     steps: Steps = 3000,
-    decay: Decay = 600,
+    decay: Decay = 750,
     tokens: Tokens = 2560,
     rate: Rate = 0.012,
-    last: Last = 2,
+    last: Last = 1,
     threads: Threads = 1,
 ) -> None:
     """Teach the tower to see characters."""
@@ -169,25 +179,24 @@ def answer(
     steps: Steps = 4000,
     decay: Decay = 600,
     tokens: Tokens = 2560,
-    rate: Rate = 0.012,
-    last: Last = 5,
+    rate: Rate = 0.02,
     threads: Threads = 1,
 ) -> None:
     """Teach the decoder to answer schemas from the codes of characters."""
     decoder, codes, faces = Decoder(begin(seed, threads)), character_codes(), find_faces(SEEN)
     begin_decoder(decoder)
-    stage = Stage("answer", checkpoints, seed, {"decoder": decoder}, rate, last)
+    tagger = torch.nn.Linear(decoder.sizes.width, sum(LESSONS))  # not exported
+    stage = Stage("answer", checkpoints, seed, {"decoder": decoder, "tagger": tagger}, rate)
 
     def step(rng: random.Random) -> tuple[Outcome, int]:
-        level = LEVELS[stage.level if rng.random() < 0.85 else rng.randint(0, stage.level)]
-        batch = make_batch(faces, rng, level, tokens, pixels=False, questions=True)
+        batch = make_batch(faces, rng, rng.choice(LEVELS), tokens, pixels=False, questions=True)
         image = code_of(batch.classes, codes)
         generator = torch.Generator().manual_seed(rng.getrandbits(40))
         image = image + 0.1 * torch.randn(image.shape, generator=generator)
         # The tower will not be sure of every patch: some are mixed with others.
         doubt = 0.4 * (torch.rand(image.shape[:2], generator=generator) < 0.03).unsqueeze(-1)
         image = image + doubt * (image.roll(7, 1) - image)
-        return answering_loss(decoder, image, batch), len(batch.pages)
+        return answering_loss(decoder, tagger, image, batch), len(batch.pages)
 
     stage.run(steps, decay, step)
 
@@ -198,28 +207,30 @@ def join(
     seed: Seed = 1,
     steps: Steps = 2000,
     decay: Decay = 1000,
-    tokens: Tokens = 6144,
-    rate: Rate = 0.008,
-    threads: Threads = 2,
+    tokens: Tokens = 2560,
+    rate: Rate = 0.006,
+    threads: Threads = 1,
 ) -> None:
-    """Train tower and decoder together on pixels, from what the first two stages learnt."""
+    """Train the decoder on what the tower sees, and the tower with it, from what the first two stages learnt."""
     sizes = begin(seed, threads)
     tower, decoder, codes, faces = Tower(sizes), Decoder(sizes), character_codes(), find_faces(SEEN)
-    stage = Stage("join", checkpoints, seed, {"tower": tower, "decoder": decoder}, rate)
+    tagger = torch.nn.Linear(sizes.width, sum(LESSONS))
+    modules = {"tower": tower, "decoder": decoder, "tagger": tagger}
+    stage = Stage("join", checkpoints, seed, modules, rate)
     if stage.step == 0:
-        for name, module in (("read", tower), ("answer", decoder)):
+        for name in ("read", "answer"):
             state = torch.load(checkpoints / f"{name}.pt", weights_only=True)
-            module.load_state_dict(next(iter(state["modules"].values())))
+            for part in state["modules"].keys() & modules.keys():
+                modules[part].load_state_dict(state["modules"][part])
 
     def step(rng: random.Random) -> tuple[Outcome, int]:
-        level = LEVELS[rng.choice([1, 2, 3, 3, 4, 4])]
-        batch = make_batch(faces, rng, level, tokens, pixels=True, questions=True)
+        batch = make_batch(faces, rng, rng.choice(LEVELS[1:]), tokens, pixels=True, questions=True)
         assert batch.pixels is not None
-        image: Tensor = tower(prepare(batch.pixels))
-        answered = answering_loss(decoder, image, batch)
+        with torch.set_grad_enabled(rng.random() < SEEING):
+            image: Tensor = tower(prepare(batch.pixels)).reshape(len(batch.pages), -1, sizes.width)
+        answered = answering_loss(decoder, tagger, image, batch)
         seen = reading_loss(image, batch.classes, codes)
-        total = Outcome(answered.loss + 0.3 * seen.loss, answered.token_accuracy, answered.value_accuracy)
-        return total, len(batch.pages)
+        return replace(answered, loss=answered.loss + 0.5 * seen.loss), len(batch.pages)
 
     stage.run(steps, decay, step)
 

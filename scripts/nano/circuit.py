@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nano.alphabet import GLYPHS
-from nano.model import CODE, Decoder, Tower, character_codes, spare_codes, turn
+from nano.model import CODE, POINTING, Decoder, Tower, character_codes, spare_codes, turn
 
 A, B, C, P0, P1, P2, P3 = (slice(place * CODE, (place + 1) * CODE) for place in range(7))
 SHARPNESS = 0.75  # of looking for places, in each of the fastest frequencies
@@ -62,6 +62,7 @@ def begin_decoder(decoder: Decoder) -> None:
             decoder.head.weight[ord(glyph), A] += codes[index]
     _look_back(decoder, decoder.blocks[0], common / common.norm())
     _find_and_bring(decoder, decoder.blocks[1], common / common.norm(), image / image.norm())
+    _bring_what_is_pointed_at(decoder.blocks[POINTING], decoder.sizes.width // decoder.sizes.heads)
     for block in decoder.blocks[2:]:
         weight = block.query.weight - torch.outer(block.query.weight @ common, common) / common.square().sum()
         block.query.weight.copy_(weight)
@@ -86,6 +87,15 @@ def _look_back(decoder: Decoder, block: nn.Module, common: Tensor) -> None:
             for source in sources:
                 block.value.weight[rows, source] += 0.5 * torch.eye(CODE)
             block.output.weight[target, rows] += torch.eye(CODE)
+
+
+def _bring_what_is_pointed_at(block: nn.Module, head: int) -> None:
+    """The first head brings the first character of a patch, and so on; losses.py teaches them where to look."""
+    for index, source in enumerate((A, B, C)):
+        rows = slice(index * head, index * head + CODE)
+        block.value.weight[index * head : (index + 1) * head] *= 0.3
+        block.value.weight[rows, source] += 0.5 * torch.eye(CODE)
+        block.output.weight[A, rows] += torch.eye(CODE)
 
 
 def _find_and_bring(decoder: Decoder, block: nn.Module, common: Tensor, image: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +14,18 @@ from typing import Any
 from PIL import Image
 
 from nano.fonts import SEEN, UNSEEN, find_faces
-from nano.layout import PAGES, draw_up
+from nano.layout import PAGES, SECOND, draw_up, stack
 from nano.question import ask
 from nano.raster import PATCH, rasterise
 
 GROUPS = ("seen_fonts", "seen_fonts", "unseen_fonts", "unseen_words")
 COLUMNS, ROWS = (16, 22), (16, 25)  # 256 to 352 by 256 to 400 pixels
+LOW = (7, 11)  # rows of each sheet where there are two
 
 
 @dataclass(frozen=True, slots=True)
 class ExamPage:
-    """One page to be read: its picture as a PNG file, the schema, and the right answer.
+    """One document to be read: its picture, the schema, and the right answer.
 
     ``group``: ``seen_fonts`` are pages as in training, drawn afresh; the others have fonts, or words, kept from it.
     """
@@ -34,27 +36,38 @@ class ExamPage:
     schema: dict[str, Any]
     gold: dict[str, Any]
 
+    def keep(self, folder: Path) -> None:
+        """Copy the picture into ``folder``, and beside it a file with the schema and the answer."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.picture, folder)
+        text = json.dumps({"schema": self.schema, "gold": self.gold}, indent=1, ensure_ascii=False)
+        (folder / self.picture.name).with_suffix(".json").write_text(text + "\n")
 
-def draw_exam(folder: Path, *, seed: int, pages: int) -> list[ExamPage]:
-    """Draw pages into ``folder``. Training draws from seeds of another form, so none of these was seen in it."""
+
+def draw_exam(folder: Path, *, seed: int, pages: int, sheets: int = 1) -> list[ExamPage]:
+    """Draw documents into ``folder``. Training draws from seeds of another form, so none of these was seen in it.
+
+    Documents of two sheets are small TIFF files, of one sheet PNG files.
+    """
     seen, unseen = find_faces(SEEN), find_faces(UNSEEN)
     exam = []
     for index in range(pages):
-        rng = random.Random(f"exam {seed} {index}")
+        rng = random.Random(f"exam {seed} {index}" if sheets == 1 else f"exam {seed} {index} {sheets}")
         group = GROUPS[index % len(GROUPS)]
-        page = draw_up(
-            unseen if group == "unseen_fonts" else seen,
-            rng.randint(*COLUMNS) * PATCH,
-            rng.randint(*ROWS) * PATCH,
-            rng,
-            kind=PAGES[index % len(PAGES)],
-            cells=True,
-            unseen=group == "unseen_words",
-        )
-        pixels, _ = rasterise(page, rng)
+        faces = unseen if group == "unseen_fonts" else seen
+        words = group == "unseen_words"
+        side = [rng.randint(*sides) * PATCH for sides in (COLUMNS, ROWS if sheets == 1 else LOW)]
+        page = draw_up(faces, *side, rng, kind=PAGES[index % len(PAGES)], cells=True, unseen=words)
+        pictures = [Image.fromarray(rasterise(page, rng)[0])]
+        if sheets == 2:
+            kind = rng.choice(SECOND)
+            second = draw_up(faces, *side, rng, kind=kind, cells=True, unseen=words, items=False)
+            pictures.append(Image.fromarray(rasterise(second, rng)[0]))
+            page = stack(page, second)
         question = ask(page, rng)
-        picture = folder / f"page-{index:03}.png"
-        Image.fromarray(pixels).save(picture)
+        picture = folder / f"page-{index:03}{'.png' if sheets == 1 else '.tiff'}"
+        more = {"save_all": True, "append_images": pictures[1:], "compression": "tiff_lzw"} if sheets == 2 else {}
+        pictures[0].save(picture, **more)
         exam.append(ExamPage(group, page.kind, picture, question.schema, json.loads(question.answer)))
     return exam
 

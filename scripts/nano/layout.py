@@ -10,7 +10,9 @@ from nano.content import FIELDS, HEADERS, Content, Field, Value
 from nano.fonts import CELL_HEIGHT, CELL_WIDTH, Face, Faces
 
 SIZES = (13, 14, 15, 16, 17, 18, 19)  # pixels; smaller ones would put too many characters under one patch
+MOST_ROWS = 3  # of items
 PAGES = ("receipt", "invoice", "form")
+SECOND = ("lines", "form")  # kinds of a second sheet
 ON_RECEIPTS = ("receipt_number", "date", "cashier", "table", "order_number", "phone")
 ON_INVOICES = ("invoice_number", "date", "due_date", "customer", "po_number", "order_number", "reference", "phone")
 ON_FORMS = ("name", "birth_date", "city", "country", "policy", "member", "department", "date", "reference", "amount")
@@ -34,7 +36,8 @@ class Run:
 
 @dataclass(slots=True)
 class Page:
-    """A page before it is drawn, and what it says: fields by name, and items as rows of named cells."""
+    """A page before it is drawn, and what it says: fields by name, and items as rows of named cells. ``places`` has
+    the run and the offset in it where each value is printed, by name and row of items (0 for a field)."""
 
     width: int
     height: int
@@ -46,16 +49,45 @@ class Page:
     says: dict[str, Value] = field(default_factory=dict)
     items: list[dict[str, Value]] = field(default_factory=list)
     columns: tuple[str, ...] = ()
+    places: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+
+
+def stack(first: Page, second: Page) -> Page:
+    """Two pages of one document, one above the other. What both say, the first one says; its items are kept."""
+    lines = len(first.runs)
+    below = [Run(run.text, run.x, run.baseline + first.height, run.face) for run in second.runs]
+    places = {spot: (run + lines, offset) for spot, (run, offset) in second.places.items()}
+    return Page(
+        first.width,
+        first.height + second.height,
+        first.kind,
+        first.symbol,
+        first.cells,
+        first.runs + below,
+        says=second.says | first.says,
+        items=first.items,
+        columns=first.columns,
+        places={spot: place for spot, place in places.items() if spot[1] == 0} | first.places,
+    )
 
 
 def draw_up(
-    faces: Faces, width: int, height: int, rng: random.Random, *, kind: str, cells: bool = False, unseen: bool = False
+    faces: Faces,
+    width: int,
+    height: int,
+    rng: random.Random,
+    *,
+    kind: str,
+    cells: bool = False,
+    unseen: bool = False,
+    items: bool = True,
 ) -> Page:
     """A page of one kind: ``text``, ``line``, ``lines``, ``receipt``, ``invoice`` or ``form``. Sides in pixels.
 
-    ``cells``: as receipt printers and typewriters write, a character in each cell of a grid.
+    ``cells``: as receipt printers and typewriters write, a character in each cell of a grid. ``items``: with tables.
     """
     writer = (_CellWriter if cells else _Writer)(faces, width, height, rng, kind, unseen)
+    writer.tables = items
     kinds = (writer.text, writer.line, writer.lines, writer.receipt, writer.invoice, writer.form)
     {method.__name__: method for method in kinds}[kind]()
     return writer.page
@@ -66,6 +98,7 @@ class _Writer:
 
     def __init__(self, faces: Faces, width: int, height: int, rng: random.Random, kind: str, unseen: bool) -> None:
         self.rng = rng
+        self.tables = True
         self.content = Content(rng, unseen=unseen)
         self.page = Page(width, height, kind, self.content.symbol)
         path = rng.choice(faces.paths)
@@ -94,6 +127,11 @@ class _Writer:
             return False
         self.page.runs.append(Run(text, start, self.y, face))
         return True
+
+    def note(self, name: str, value: Value, *, row: int = 0) -> None:
+        """The last text written has this value, at its end where it has more."""
+        text = self.page.runs[-1].text
+        self.page.places[name, row] = (len(self.page.runs) - 1, text.rindex(value.printed))
 
     def place(self, x: float) -> int:
         return round(x)
@@ -132,21 +170,21 @@ class _Writer:
         if not fitting or not self.room():
             return False
         style = fitting[0]
-        if style == "inline":
-            if self.bold is self.face:
-                self.put(f"{label} {value.printed}")
-            else:
-                self.put(label, face=self.bold)
-                self.put(value.printed, x=round(self.left + self.bold.width(label + " ")))
+        if style == "inline" and self.bold is self.face:
+            written = self.put(f"{label} {value.printed}")
         else:
             self.put(label, face=self.bold)
-            if style == "column":
-                self.put(value.printed, x=self.tab)
+            if style == "inline":
+                written = self.put(value.printed, x=round(self.left + self.bold.width(label + " ")))
+            elif style == "column":
+                written = self.put(value.printed, x=self.tab)
             else:
-                self.put(value.printed, align="right")
-        self.page.says[name] = value
+                written = self.put(value.printed, align="right")
+        if written:
+            self.page.says[name] = value
+            self.note(name, value)
         self.feed()
-        return True
+        return written
 
     def stacked(self, name: str, label: str, value: Value) -> bool:
         """The label on one line and the value under it."""
@@ -155,10 +193,12 @@ class _Writer:
             return False
         self.put(label, face=self.bold)
         self.feed()
-        self.put(value.printed)
+        written = self.put(value.printed)
+        if written:
+            self.page.says[name] = value
+            self.note(name, value)
         self.feed(1.2)
-        self.page.says[name] = value
-        return True
+        return written
 
     def some(self, names: tuple[str, ...], least: int, most: int) -> list[str]:
         return self.rng.sample(names, min(len(names), self.rng.randint(least, most)))
@@ -181,21 +221,13 @@ class _Writer:
             self.feed()
 
     def line(self) -> None:
-        """One field, with its label or without."""
+        """One labelled field."""
         self.gap(self.rng.randint(0, max(0, self.page.height - self.y - 5)))
-        name = self.rng.choice(list(FIELDS))
-        if self.rng.random() < 0.5:
-            self.labelled(name)
-            return
-        for _ in range(6):
-            value = self.content.value(FIELDS[name].kind)
-            if self.put(value.printed, x=self.left + self.rng.randint(0, 60)):
-                self.page.says[name] = value
-                return
+        self.labelled(self.rng.choice(list(FIELDS)))
 
     def lines(self) -> None:
         """Loose labelled lines, or a few items."""
-        if self.rng.random() < 0.15:
+        if self.tables and self.rng.random() < 0.15:
             self.table()
         names = list(FIELDS)
         self.rng.shuffle(names)
@@ -212,6 +244,7 @@ class _Writer:
             value = self.content.value("company")
             if self.put(value.printed, align=align, face=self.title):
                 self.page.says["vendor"] = value
+                self.note("vendor", value)
                 break
         self.feed(self.title.size / self.face.size)
         if self.rng.random() < 0.5 and self.put(self.content.address(), align=align):
@@ -287,7 +320,7 @@ class _Writer:
             self.feed()
             self.rule()
         times = rng.choice([" x", " x", "", "x"])
-        for _ in range(rng.choice([1, 2, 2, 3, 3, 4, 5])):
+        for _ in range(rng.choice([1, 1, 2, 2, MOST_ROWS])):
             if not self.room(4):
                 break
             self.row(shape, columns, edges, room[shape], times)
@@ -297,7 +330,7 @@ class _Writer:
         self.rule()
 
     def row(self, shape: str, columns: tuple[str, ...], edges: dict[str, int], room: float, times: str) -> None:
-        rng = self.rng
+        rng, row = self.rng, len(self.page.items) + 1
         count = rng.choice([1, 1, 1, 2, 2, 3, 4, 5, 10, 12])
         price = round(rng.choice([5, 20, 20, 100]) * rng.random() + 0.5, 2)
         cells = {
@@ -312,15 +345,23 @@ class _Writer:
         else:
             return
         cells["description"] = Value(text, f'"{text}"')
+        before = len(self.page.runs)
+        x = self.left
         if shape == "count":
             mark = f"{count}{times} "
             self.put(mark.rstrip())
-            self.put(text, x=round(self.left + self.face.width(mark)))
-        else:
-            self.put(text)
+            self.note("quantity", cells["quantity"], row=row)
+            x = round(self.left + self.face.width(mark))
         for name in columns:
-            if name in edges and not (shape == "count" and name == "quantity"):
-                self.put(cells[name].printed, x=edges[name], align="right")
+            if shape == "count" and name == "quantity":
+                continue
+            right = name in edges
+            if not self.put(cells[name].printed, x=edges[name] if right else x, align="right" if right else "left"):
+                del self.page.runs[before:]
+                for left in columns:
+                    self.page.places.pop((left, row), None)
+                return
+            self.note(name, cells[name], row=row)
         self.page.items.append({name: cells[name] for name in columns})
         self.feed()
 

@@ -23,6 +23,7 @@ from nano.raster import PATCH
 CODE = 24  # dimensions of one slot
 CODE_NORM = 2.0
 PLACES = 7  # of codes in the decoder's width: the SLOTS, and four that its first block fills with what stands before
+TAGGED, POINTING = 3, 4  # blocks of the decoder that training watches: see losses.py
 MEAN, DEVIATION = 0.9, 0.25  # of pixels; paper is near 0 then
 
 
@@ -34,7 +35,7 @@ class Sizes:
     tower_layers: int = 4
     tower_heads: int = 4
     tower_feed: int = 384
-    layers: int = 5
+    layers: int = 6
     heads: int = 3
     feed: int = 384
     context: int = 4096
@@ -88,6 +89,11 @@ class Block(nn.Module):
         # A block begins by adding nothing.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.down.weight)
+
+    def attend(self, x: Tensor, angles: Tensor, layer: nn.Module) -> Tensor:
+        """Queries or keys: (batch, heads, length, width of a head)."""
+        y = layer(self.attention_norm(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return turn(y, angles)
 
     def forward(self, x: Tensor, angles: Tensor, causal: bool) -> Tensor:
         batch, length, width = x.shape
@@ -160,21 +166,30 @@ class Decoder(nn.Module):
         half = self.sizes.width // self.sizes.heads // 2
         return torch.arange(length).unsqueeze(1) * self.sizes.rope_base ** (-torch.arange(half) / half)
 
-    def prompt(self, image: Tensor, rows: int) -> Tensor:
-        """The embedded prompt of one page: start, rows of image tokens with breaks between them, end, newline."""
+    def prompt(self, image: Tensor, rows: int, sheets: int = 1) -> Tensor:
+        """The embedded prompt of one document: start, its sheets, newline. A sheet is rows of image tokens with breaks
+        between them and an end; ``rows`` are those of all sheets together."""
         batch, count, width = image.shape
+        start, end, newline = (
+            self.embedding(torch.tensor([BOS, IMAGE_END, *encode("\n")])).expand(batch, 3, width).split(1, dim=1)
+        )
         grid = image.view(batch, rows, count // rows, width)
-        breaks = self.image_break.expand(batch, rows, 1, width)
-        grid = torch.cat([grid, breaks], dim=2).reshape(batch, -1, width)[:, :-1]
-        edge = self.embedding(torch.tensor([BOS, IMAGE_END, *encode("\n")])).expand(batch, -1, width)
-        return torch.cat([edge[:, :1], grid, edge[:, 1:]], dim=1)
+        breaks = self.image_break.expand(batch, sheets, rows // sheets - 1, width)
+        edges = torch.cat([breaks, end.unsqueeze(1).expand(batch, sheets, 1, width)], dim=2).view(batch, rows, 1, width)
+        return torch.cat([start, torch.cat([grid, edges], dim=2).flatten(1, 2), newline], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Hidden states after the last norm; the head is applied where it is needed."""
+        return self.watch(x)[0]
+
+    def watch(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``forward`` gives; what comes out of block TAGGED; and what goes into block POINTING."""
         angles = self.angles(x.shape[1])
+        seen = []
         for block in self.blocks:
+            seen.append(x)
             x = block(x, angles, True)
-        return self.norm(x)
+        return self.norm(x), seen[TAGGED + 1], seen[POINTING]
 
 
 def patches(pages: Tensor) -> Tensor:

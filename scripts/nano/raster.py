@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import random
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,28 +62,37 @@ def _stamp(ink: NDArray[np.float32], mask: NDArray[np.float32], x: int, y: int) 
         np.maximum(area, mask[top:bottom, left:right], out=area)
 
 
-def patch_classes(page: Page, skew: float, *, jitter: NDArray[np.float32] | None = None) -> NDArray[np.int64]:
-    """What each patch shows: (patches, SLOTS + STRIPS) classes, rows of patches from the top.
+@dataclass(frozen=True, slots=True)
+class Centres:
+    """Where the middles of characters lie, run after run, and after each run the place of one character more.
 
-    The first SLOTS are characters in order: what an image token is taught to be. The others say for each strip which
-    character has its centre in it: an easier lesson on the way.
-
-    ``jitter`` are random offsets in pixels, at least one a character and axis, for training on uncertain places.
+    ``classes`` (0 for that place), ``x``, ``patch`` (-1 outside of the page) and ``slot`` (how many characters lie
+    before it in its patch) have one entry a place; ``starts`` has the index of the first one of each run.
     """
-    columns, rows = page.width // PATCH, page.height // PATCH
-    classes, xs, ys = [], [], []
+
+    classes: NDArray[np.int64]
+    x: NDArray[np.float64]
+    patch: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    starts: list[int]
+
+
+def centres(page: Page, skew: float, *, jitter: NDArray[np.float32] | None = None) -> Centres:
+    """Find all characters of a page. ``jitter`` are random offsets in pixels, at least one a place and axis, for
+    training on uncertain places."""
+    classes, xs, ys, starts = [], [], [], []
     for run in page.runs:
+        starts.append(len(xs))
         pen = float(run.x)
-        middle = run.baseline - 0.35 * run.face.size
+        advance = 0.0
         for char in run.text:
             advance = run.face.glyph(char).advance
             classes.append(CLASS_OF[char])
             xs.append(pen + advance / 2)
-            ys.append(middle)
             pen += advance
-    result = np.zeros((rows * columns, SLOTS + STRIPS), dtype=np.int64)
-    if not classes:
-        return result
+        classes.append(0)
+        xs.append(pen + advance / 2)
+        ys += [run.baseline - 0.35 * run.face.size] * (len(run.text) + 1)
     x, y = np.array(xs), np.array(ys)
     if skew:  # a picture turned counter-clockwise about its middle
         dx, dy = x - page.width / 2, y - page.height / 2
@@ -91,16 +101,31 @@ def patch_classes(page: Page, skew: float, *, jitter: NDArray[np.float32] | None
     if jitter is not None:
         x = x + jitter[0, : len(x)]
         y = y + jitter[1, : len(y)]
+    columns, rows = page.width // PATCH, page.height // PATCH
     column, row = (x // PATCH).astype(int), (y // PATCH).astype(int)
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
     patch = np.where(inside, row * columns + column, -1)
+    slot = np.zeros(len(x), dtype=np.int64)
+    held: dict[int, int] = {}
     for index in np.lexsort((x, patch)):
-        place = patch[index]
-        if place < 0:
-            continue
-        slots = result[place]
-        slots[SLOTS + int(x[index] % PATCH * STRIPS / PATCH)] = classes[index]
-        free = np.flatnonzero(slots[:SLOTS] == 0)
-        if len(free):
-            slots[free[0]] = classes[index]
+        place = int(patch[index])
+        slot[index] = held.get(place, 0)
+        held[place] = held.get(place, 0) + (classes[index] > 0)
+    return Centres(np.array(classes, dtype=np.int64), x, patch, slot, starts)
+
+
+def patch_classes(page: Page, found: Centres) -> NDArray[np.int64]:
+    """What each patch shows: (patches, SLOTS + STRIPS) classes, rows of patches from the top.
+
+    The first SLOTS are characters in order: what an image token is taught to be. The others say for each strip which
+    character has its centre in it: an easier lesson on the way.
+    """
+    result = np.zeros(((page.width // PATCH) * (page.height // PATCH), SLOTS + STRIPS), dtype=np.int64)
+    shown = (found.patch >= 0) & (found.classes > 0)
+    for kind, x, patch, slot in zip(
+        *(values[shown] for values in (found.classes, found.x, found.patch, found.slot)), strict=True
+    ):
+        result[patch, SLOTS + int(x % PATCH * STRIPS / PATCH)] = kind
+        if slot < SLOTS:
+            result[patch, slot] = kind
     return result

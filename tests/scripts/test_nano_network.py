@@ -11,7 +11,7 @@ import reportlab
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from nano.alphabet import CLASS_OF, CLASSES, encode  # noqa: E402
-from nano.batches import LEVELS, READING, make_batch  # noqa: E402
+from nano.batches import LESSONS, LEVELS, READING, make_batch  # noqa: E402
 from nano.circuit import begin_decoder, begin_tower  # noqa: E402
 from nano.fonts import Faces  # noqa: E402
 from nano.losses import answering_loss, reading_loss  # noqa: E402
@@ -61,14 +61,15 @@ def test_both_losses_fall_in_a_few_steps(faces: Faces) -> None:
     tower, decoder, codes = Tower(Sizes()), Decoder(Sizes()), character_codes()
     begin_tower(tower)
     begin_decoder(decoder)
-    optimisers = Optimisers([tower, decoder], matrix_rate=0.01, rate=0.002)
+    tagger = torch.nn.Linear(decoder.sizes.width, sum(LESSONS))
+    optimisers = Optimisers([tower, decoder, tagger], matrix_rate=0.01, rate=0.002)
     read = make_batch(faces, random.Random(1), READING[0], 150, pixels=True, questions=False)
     asked = make_batch(faces, random.Random(2), LEVELS[0], 150, pixels=False, questions=True)
     losses = []
     for _ in range(4):
         assert read.pixels is not None
         seen = reading_loss(tower(prepare(read.pixels)), read.classes, codes)
-        answered = answering_loss(decoder, code_of(asked.classes, codes), asked)
+        answered = answering_loss(decoder, tagger, code_of(asked.classes, codes), asked)
         (seen.loss + answered.loss).backward()
         optimisers.step(1.0)
         losses.append((seen.loss.item(), answered.loss.item()))

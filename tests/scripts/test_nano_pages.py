@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,11 @@ import pytest
 import reportlab
 from jsonschema import Draft202012Validator
 from nano.alphabet import CLASS_OF, EOS, GLYPHS, VOCABULARY, decode, encode
-from nano.content import FIELDS, UNSEEN_WORDS, Content
+from nano.content import FIELDS, UNSEEN_WORDS, Content, Value
 from nano.fonts import Face, Faces, find_faces
 from nano.layout import Page, Run, draw_up
-from nano.question import Question, ask
-from nano.raster import PATCH, SLOTS, patch_classes, rasterise
+from nano.question import NOWHERE, Question, ask
+from nano.raster import PATCH, SLOTS, centres, patch_classes, rasterise
 
 from local_retab.schema import plan_schema
 from local_retab.settings import Settings
@@ -75,19 +74,65 @@ def test_answers_hold_under_their_schemas_and_come_as_the_grammar_writes_them(fa
         Draft202012Validator(question.schema).validate(value)
         plan_schema(question.schema, settings=Settings())
         assert question.tokens == [*encode(question.answer), EOS]
-        assert " " not in re.sub(r'"(?:[^"\\]|\\.)*"', "", question.answer)
+        forced = [token for token, mark in zip(question.tokens, question.learn, strict=True) if not mark]
+        assert " " not in decode(forced)
         absent += None in value.values()
         items += any(isinstance(field, list) for field in value.values())
     assert absent
     assert items
 
 
-def test_what_is_learnt_is_the_values_and_their_ends(faces: Faces) -> None:
+@pytest.mark.parametrize(("nullable", "learnt"), [(True, '"5 May 2020"'), (False, '5 May 2020"')])
+def test_the_first_quote_is_learnt_where_the_value_might_be_null(nullable: bool, learnt: str) -> None:
     page = Page(288, 160, "lines", "$")
-    page.says = {"date": Content(random.Random(1)).value("date")}
-    question = next(question for seed in range(99) if keys(question := ask(page, random.Random(seed))) == ["date"])
-    learnt = decode([token for token, mark in zip(question.tokens, question.learn, strict=True) if mark])
-    assert learnt == json.dumps(page.says["date"].printed) + "}"
+    page.says = {"date": Value("5 May 2020", '"5 May 2020"')}
+    questions = [ask(page, random.Random(seed)) for seed in range(99)]
+    wanted = [
+        q
+        for q in questions
+        if keys(q) == ["date"] and isinstance(q.schema["properties"]["date"]["type"], list) is nullable
+    ]
+    assert {decode(chosen(question)) for question in wanted} == {learnt}
+
+
+def test_of_null_the_first_letter_is_learnt_and_of_numbers_that_they_end(faces: Faces) -> None:
+    page = Page(288, 160, "lines", "$")
+    page.says = {"total": Value("$1,234.50", "1234.50")}
+    questions = [question for seed in range(200) if "1234.50" in (question := ask(page, random.Random(seed))).answer]
+    for question in questions:
+        text = decode(chosen(question))
+        assert text.count("n") == question.answer.count("null")
+        assert text.replace("n", "") in {"1234.50,", "1234.50}", "$1,234.50"}
+        for token, ends in zip(question.tokens, question.ends, strict=True):
+            assert not ends or decode([token]) in {",", "}"}
+    assert questions
+
+
+def test_what_is_learnt_is_aimed_at_where_it_is_printed(faces: Faces) -> None:
+    aimed = nowhere = 0
+    for page, rng in pages(faces, 120):
+        question = ask(page, rng)
+        for token, aim in zip(question.tokens, question.aims, strict=True):
+            if aim is None:
+                continue
+            name, row, offset = aim
+            if offset == NOWHERE:
+                assert decode([token]) in {"n", "]"}
+                assert (name, row) not in page.places
+                nowhere += 1
+                continue
+            run, start = page.places[name, row]
+            shown = (page.runs[run].text + "\0")[start + offset]
+            # A comma may stand for a point; quotes, commas and brackets are the answer's own.
+            if token < 128:
+                assert decode([token]) in {shown, '"', ",", "}", "{"} or (decode([token]), shown) == (".", ",")
+            aimed += 1
+    assert aimed > 1000
+    assert nowhere > 20
+
+
+def chosen(question: Question) -> list[int]:
+    return [token for token, mark in zip(question.tokens, question.learn, strict=True) if mark]
 
 
 def keys(question: Question) -> list[str]:
@@ -110,7 +155,7 @@ def test_items_of_an_answer_are_those_of_the_page(faces: Faces) -> None:
 def test_patches_hold_the_characters_whose_middles_lie_in_them() -> None:
     face = Face(FONTS / "Vera.ttf", 16)
     page = Page(4 * PATCH, 2 * PATCH, "text", "", runs=[Run("Wi.", 0, 12, face)])
-    classes = patch_classes(page, 0.0)
+    classes = patch_classes(page, centres(page, 0.0))
     middle_of_i = face.glyph("W").advance + face.glyph("i").advance / 2
     assert face.glyph("W").advance / 2 < PATCH < middle_of_i
     assert classes[0, :SLOTS].tolist() == [CLASS_OF["W"], 0, 0]
@@ -121,7 +166,7 @@ def test_patches_hold_the_characters_whose_middles_lie_in_them() -> None:
 def test_a_turned_page_moves_its_characters_with_it() -> None:
     face = Face(FONTS / "Vera.ttf", 16)
     page = Page(320, 320, "text", "", runs=[Run("X", 300, 160, face)])
-    place = [int(patch_classes(page, skew)[:, 0].argmax()) // 20 for skew in (0.0, 0.12, -0.12)]
+    place = [int(patch_classes(page, centres(page, skew))[:, 0].argmax()) // 20 for skew in (0.0, 0.12, -0.12)]
     assert place[1] < place[0] < place[2]
 
 
