@@ -51,7 +51,7 @@ FIRST, SECOND, _ = map(sample, NAMES)
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("home")
     Store(home / "models", Catalogue.load()).pull("nano")
-    return Settings(home=home, context_tokens=4096, threads=1, ocr="never")
+    return Settings(home=home, context_tokens=4096, threads=1, ocr="never", chunks_per_second=1_000_000)
 
 
 @pytest.fixture(scope="module")
