@@ -126,6 +126,7 @@ class TestEngines:
             "sequences": 8,
             "threads": 6,
             "gpu_layers": 0,
+            "flash_attention": False,
             "projector": None,
             "vision": VisionLimits(None, None, 512 * 2**20),
             "stop": (),
@@ -133,7 +134,7 @@ class TestEngines:
 
     def test_on_a_gpu_every_layer_goes_there(self, opened: Callable[..., dict[str, Any]]) -> None:
         options = opened(gpu=True)
-        assert (options["gpu_layers"], options["batch_tokens"]) == (-1, 512)
+        assert (options["gpu_layers"], options["batch_tokens"], options["flash_attention"]) == (-1, 512, True)
 
     def test_settings_win(self, opened: Callable[..., dict[str, Any]]) -> None:
         options = opened(
@@ -153,6 +154,7 @@ class TestEngines:
             "sequences": 2,
             "threads": 2,
             "gpu_layers": 0,
+            "flash_attention": False,
             "projector": None,
             "vision": VisionLimits(16, 64, 0),
             "stop": (),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from local_retab.engine import hardware
 from local_retab.engine.backend import BatchToken
-from local_retab.engine.hardware import physical_cores
 from local_retab.errors import SettingsError
 from local_retab.weights.files import write_text
 
@@ -67,7 +67,7 @@ class Trial:
 def default_tuning(*, gpu: bool) -> Tuning:
     """Without measuring: on a CPU 128 tokens at once are as fast as 512, and nobody waits four times as long for a
     step to end; and the fused attention kernel is slower, by 7 to 19 % in calls of 1 to 8 tokens."""
-    return Tuning(physical_cores(), 512 if gpu else 128, flash_attention=gpu)
+    return Tuning(hardware.physical_cores(), 512 if gpu else 128, flash_attention=gpu)
 
 
 def tune(start: Tuning, measure: Callable[[Tuning], Trial], *, cores: int) -> Iterator[Trial]:
@@ -150,6 +150,6 @@ class Tunings:
 
 def _key(model: InstalledModel, *, gpu: bool) -> str:
     """What timings depend on: the machine, llama.cpp, and the model."""
-    place = f"{platform.machine()} {physical_cores()} cores {'gpu' if gpu else 'cpu'}"
+    place = f"{platform.machine()} {hardware.physical_cores()} cores {'gpu' if gpu else 'cpu'}"
     weights = model.sha256 or f"{model.path.resolve()} {model.path.stat().st_size}"
     return f"{place} llama-cpp-python {version('llama-cpp-python')} {weights}"

@@ -55,6 +55,7 @@ def test_the_commands() -> None:
         "extract",
         "batch",
         "doctor",
+        "tune",
         "serve",
         "models",
         "models list",
