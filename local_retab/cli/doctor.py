@@ -142,16 +142,15 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
 def _backend(settings: Settings) -> Backend:
 
     try:
-        from local_retab.engine.llama import supports_gpu
+        from local_retab.engine.opening import on_gpu
 
-        gpu = supports_gpu()
+        device = "gpu" if on_gpu(settings) else "cpu"
     # What a broken or foreign shared library raises when the bindings load it.
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise EngineError(
             f"llama.cpp cannot be loaded: {error}. Install it again: pip install --force-reinstall llama-cpp-python."
         ) from error
     tuning = _tuning(settings)
-    device = "gpu" if gpu and settings.gpu_layers != 0 else "cpu"
     return Backend(device, tuning.threads, tuning.prefill_chunk_tokens, tuning.flash_attention)
 
 

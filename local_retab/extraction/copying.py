@@ -75,12 +75,11 @@ class Copies:
 
     def _between(self, byte: int, value: bytes) -> None:
         """A bracket or separator; ``value`` is what it ends, if that is no string."""
-        if byte in b",]}":
-            place = self._place
-            found = self._find_number(value)
-            # A short number may stand anywhere; near the last one it is likely the one that is meant.
-            if found is None or found[1] or (len(value) < LONG and not 0 <= found.start() - (place or 0) <= NEAR):
-                self._place = place
+        found = self._number(value) if byte in b",]}" else None
+        # A short number may stand anywhere; near the last cell it is likely the one that is meant.
+        near = found and (len(value) >= LONG or 0 <= found.start() - (self._place or 0) <= NEAR)
+        if found and near and not found[1]:
+            self._place = found.end()
         if byte in b"[{":
             self._open.append(byte)
         elif byte in b"]}":
@@ -107,26 +106,17 @@ class Copies:
         self._place = found + len(text)
         return found
 
-    def _find_number(self, text: bytes, where: bytes | None = None) -> re.Match[bytes] | None:
-        """A number of the document, or of ``where``, that begins as ``text``: group 1 is its rest. The place in the
-        document is remembered."""
+    def _number(self, text: bytes, evidence: bytes = b"") -> re.Match[bytes] | None:
+        """A number that begins as ``text``, of the evidence or else of the document; group 1 is its rest."""
         if not _NUMBER.match(text):
             return None
         rest = rb"(\d*)" if b"." in text else rb"((?:,?\d)*(?:\.\d+)?)"
         digits = b",?".join(re.escape(text[index : index + 1]) for index in range(len(text)))
         pattern = re.compile(rb"(?<![\d.,])" + digits + rest)
-        if where is not None:
-            return pattern.search(where)
-        found = pattern.search(self._text, self._place or 0) or pattern.search(self._text)
-        if found is not None:
-            self._place = found.end()
-        return found
+        return pattern.search(evidence) or pattern.search(self._text, self._place or 0) or pattern.search(self._text)
 
     def _rest_of_number(self, begun: bytes) -> Guess | None:
-        place = self._place
-        evidence = self._evidence.get(self._key)
-        found = (evidence and self._find_number(begun, evidence)) or self._find_number(begun)
-        self._place = place  # it is not written yet
+        found = self._number(begun, self._evidence.get(self._key, b""))
         return Guess("number", (found[1].replace(b",", b"") + b',"',)) if found else None
 
     def _rest(self, begun: bytes) -> Guess | None:

@@ -110,6 +110,11 @@ def test_numbers_and_rows_go_on(output: str, expected: str) -> None:
     assert expected in (guess(output) or ("", []))[1]
 
 
+def test_a_row_goes_on_where_it_was_after_a_number_that_is_not_near() -> None:
+    assert guess('{"rows":[{"text":"INVOICE","n":10,"x":') == guess('{"rows":[{"text":"INVOICE","x":')
+    assert first('{"rows":[{"text":"INVOICE","n":12,"x":') == '"Harbour Road, Bristol","'
+
+
 def test_a_number_that_stands_nowhere_has_no_guess() -> None:
     assert guess('{"amount":77') is None
     assert guess('{"amount":-') is None
