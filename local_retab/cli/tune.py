@@ -27,7 +27,8 @@ def tune(
 ) -> None:
     """Time threads, prompt chunks and attention kernels with a model, and use the fastest from now on.
 
-    Takes about a minute; nothing else should run meanwhile. Settings in the environment count for more.
+    Takes minutes (four for 1.5 billion parameters on two cores); nothing else should run meanwhile. Settings in the
+    environment count for more.
     """
     from local_retab.engine import tuning
     from local_retab.engine.hardware import physical_cores
