@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from conformance import CheckedClient, Conformance
-from scripted_server import open_engine, serving_on, settings_for
+from scripted_server import Clock, open_engine, serving_on, settings_for
 
+from local_retab.engine import sequence
 from local_retab.service import ExtractionService
 
 
@@ -26,6 +27,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExtractionServ
     found = ExtractionService(settings_for(tmp_path_factory.mktemp("home")), open_engine)
     yield found
     found.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What answers' time limits are held against."""
+    found = Clock()
+    monkeypatch.setattr(sequence, "time", found)
+    return found
 
 
 @pytest.fixture(scope="module")

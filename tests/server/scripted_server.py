@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,16 @@ class Voter(ScriptedBackend):
         if TORN.encode() in prompt and answer.endswith(b'"total":1'):
             values[ord("3")] = values[ord("2")] + math.log(0.7)
         return values
+
+
+class Clock:
+    """In place of the scheduler's ``time``: a limit is passed when a test says so, however slow the machine."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
 
 
 def open_engine(_model: InstalledModel) -> Engine:

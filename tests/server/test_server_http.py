@@ -17,6 +17,7 @@ from scripted_server import (
     SCHEMA,
     TEXT,
     VALUE,
+    Clock,
     body,
     data_url,
     document,
@@ -229,8 +230,12 @@ def test_hanging_up_on_a_plain_request_stops_it_too(address: str, service: Extra
     with httpx.Client(base_url=address, headers={"Api-Key": "x"}, timeout=0.3) as client:
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/extractions", json=body(ENDLESS, metadata=mark))
-        found = client.get("/v1/extractions", params={"metadata": json.dumps(mark)}, timeout=20).json()["data"]
-    until(lambda: service.extractions.get(found[0]["id"]).status == "cancelled")
+
+    def statuses() -> list[str]:
+        found = httpx.get(f"{address}/v1/extractions", params={"metadata": json.dumps(mark)}, headers={"Api-Key": "x"})
+        return [record["status"] for record in found.json()["data"]]
+
+    until(lambda: statuses() == ["cancelled"])
 
 
 def test_cancel_ends_a_stream_with_a_last_line(http: httpx.Client) -> None:
@@ -242,10 +247,14 @@ def test_cancel_ends_a_stream_with_a_last_line(http: httpx.Client) -> None:
     assert (last["status"], last["streaming_error"]["code"], last["id"]) == ("cancelled", "CANCELLED", record_id)
 
 
-def test_an_error_after_the_first_byte_is_the_last_line(tmp_path: Path) -> None:
-    service = ExtractionService(settings_for(tmp_path, max_generation_seconds=0.5), open_engine)
+def test_an_error_after_the_first_byte_is_the_last_line(tmp_path: Path, clock: Clock) -> None:
+    service = ExtractionService(settings_for(tmp_path, max_generation_seconds=1e6), open_engine)
     with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}) as client:
-        *_, last = lines_of(client.post(STREAM, json=body(ENDLESS), timeout=30))
+        with client.stream("POST", STREAM, json=body(ENDLESS), timeout=30) as answer:
+            lines = (json.loads(line) for line in answer.iter_lines() if line)
+            next(lines)
+            clock.ahead = 1e7
+            *_, last = lines
         assert last["streaming_error"]["code"] == "GENERATION_TIMEOUT"
         assert (last["status"], last["error"]) == ("failed", last["streaming_error"])
         stored = client.get(f"/v1/extractions/{last['id']}").json()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from scripted_server import ENDLESS_QUOTING, TEXT, VALUE, body, open_engine, serving_on, settings_for, until
+from scripted_server import ENDLESS_QUOTING, TEXT, VALUE, Clock, body, open_engine, serving_on, settings_for, until
 
 from local_retab.service import ExtractionService
 
@@ -52,10 +52,11 @@ def test_what_was_accepted_is_found_in_time(http: httpx.Client) -> None:
     assert answer.json()["sources"]["total"]["source"]["content"] == "12.50"
 
 
-def test_a_job_that_failed_says_why_and_can_be_tried_again(tmp_path: Path) -> None:
-    service = ExtractionService(settings_for(tmp_path, max_generation_seconds=0.5), open_engine)
+def test_a_job_that_failed_says_why_and_can_be_tried_again(tmp_path: Path, clock: Clock) -> None:
+    service = ExtractionService(settings_for(tmp_path, max_generation_seconds=1e6), open_engine)
     with serving_on(service) as address, httpx.Client(base_url=address, headers={"Api-Key": "x"}, timeout=30) as client:
         found = made(client, ENDLESS_QUOTING)
+        clock.ahead = 1e7
         for revision, retry in ((1, False), (1, False), (2, True)):
             answer = client.post(sources_of(found), json={"mode": "cited", "retry": retry})
             job = answer.json()["job"]
