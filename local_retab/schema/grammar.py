@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from local_retab.errors import UnsupportedSchemaError
+from local_retab.schema import printed
 from local_retab.schema.formats import exact_pattern
 from local_retab.schema.nesting import levels
 from local_retab.schema.presence import KEYWORD, with_cases
@@ -25,7 +26,8 @@ _OPTIONS = {"whitespace_flexible": False, "item_separator": SEPARATORS[0], "key_
 
 
 def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
-    """The grammar of an inference schema, dates held to the calendar where ``exact_pattern`` has a pattern for them.
+    """The grammar of an inference schema, dates held to the calendar where ``exact_pattern`` has a pattern for them,
+    and to what is printed where only their name says that they are dates.
 
     Raises UnsupportedSchemaError with llguidance's reason.
     """
@@ -62,6 +64,10 @@ class _Writer:
         if (pattern := exact_pattern(schema, wide=self._wide)) is not None:
             del made["format"]
             made["pattern"] = pattern
+        if made.pop(printed.KEYWORD, None) is not None:
+            if made.get("maxLength", 0) >= printed.LONGEST:
+                del made["maxLength"]
+            made["pattern"] = printed.PATTERN
         for key in _NAMED & made.keys():
             made[key] = {name: self._node(child) for name, child in made[key].items()}
         for key in _LISTED & made.keys():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from local_retab.schema import printed
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.ecma import translate
 from local_retab.schema.formats import CALENDAR, exact_pattern
@@ -150,10 +151,10 @@ class Nodes:
             added = self._hidden.before(name, pointers, is_leaf=built.is_leaf)
             hidden += added
             properties.update((field.name, field.schema) for field in added)
-            properties[name], shapes[name] = built.schema, built.shape
+            properties[name], shapes[name] = self._printed(name, built.schema), built.shape
             size += built.size
             if not (needed or ambiguous or self._children.allows_null(pointers)):
-                properties[name] = nullable(built.schema)
+                properties[name] = nullable(properties[name])
                 shapes[name] = with_null(built.shape)
                 droppable.append(name)
             if needed or not ambiguous:
@@ -173,6 +174,11 @@ class Nodes:
             order=tuple(merged.properties) if order != list(merged.properties) else (),
         )
         return Built({key: value for key, value in schema.items() if value not in ({}, [])}, shape, size)
+
+    def _printed(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        if self._reader.wide or not printed.is_date(name, schema):
+            return schema
+        return {**schema, printed.KEYWORD: "date"}
 
     def _others(self, merged: Merged, schema: dict[str, Any], *, ambiguous: bool) -> Built | None:
         """Sets what the object may hold beside its properties; their node, or None for a closed object."""
