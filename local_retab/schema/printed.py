@@ -24,19 +24,19 @@ _LIMITS = frozenset({"pattern", "format", "enum", "const", "minLength", "anyOf",
 _WORD = r"[A-Za-z\u0080-\U0010FFFF]{1,24}"
 _GAP = r"[ ,./'()-]"
 _WORDS = rf"{_WORD}(?:{_GAP}{{1,3}}{_WORD}){{0,5}}"
-_AFTER = rf"(?:{_GAP}{{0,3}}{_WORDS})?"
 _NUMBER = r"[0-9]{1,4}"
 _MARKED = r" ?[./–年月日년월일-] ?"
 _SPACED = rf"(?:{_GAP}{{1,2}}|{_MARKED})"
-_LED = rf"{_WORDS}{_GAP}{{1,3}}{_NUMBER}{_MARKED}{_NUMBER}{_MARKED}{_NUMBER}{_AFTER}"
-_NUMERIC = rf"{_NUMBER}{_SPACED}{_NUMBER}{_SPACED}{_NUMBER}{_AFTER}"
-_SECOND = rf"(?:{_GAP}{{0,3}}{_WORDS}{_GAP}{{0,3}}|{_GAP}{{1,3}}){_NUMBER}{_AFTER}"
-_NAMED = rf"(?:{_WORDS}{_GAP}{{0,3}})?(?:{_NUMBER}(?:{_AFTER}|{_SECOND}))?"
+_LED = rf"{_WORDS}{_GAP}{{1,3}}{_NUMBER}{_MARKED}{_NUMBER}{_MARKED}{_NUMBER}"
+_NUMERIC = rf"{_NUMBER}{_SPACED}{_NUMBER}{_SPACED}{_NUMBER}"
+_WORDED = rf"{_NUMBER}{_GAP}{{0,3}}{_WORDS}(?:{_GAP}{{0,3}}{_NUMBER})?"
+_NAMED = rf"(?:{_WORDS}{_GAP}{{0,3}})?(?:{_NUMBER}(?:{_GAP}{{1,3}}{_NUMBER})?|{_WORDED})?"
 _COMPACT = r"[0-9]{6,8}"
-PATTERN = rf"^(?:{_LED}|{_NUMERIC}|{_NAMED}|{_COMPACT}){_GAP}?$"
-"""Three numbers in a row, up to two numbers among words, or the digits of a date alone: in any script, in any order.
-Words before three numbers are weekdays and places, if a point or the like stands between the numbers: in March 14, 2018
-18 the last number is an hour. Neither the empty text nor N/A is left out."""
+PATTERN = rf"^(?:{_LED}|{_NUMERIC}|{_NAMED}|{_COMPACT})[.)年月日년월일]?$"
+"""Three numbers in a row, up to two numbers among words, or the digits of a date alone, in any script and order; after
+the last number there is no word, as a model that may not write 18:40 will spell it. Words before three numbers are
+weekdays and places, if a point or the like stands between the numbers: in March 14, 2018 18 the last number is an hour.
+Neither the empty text nor N/A is left out."""
 LONGEST = 600
 """Characters that no text under PATTERN has."""
 
