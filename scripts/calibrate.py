@@ -1,8 +1,9 @@
 """Fits the likelihood of one answer on evaluation reports, and checks it on others.
 
-scripts/calibrate --fit FOLDER --check FOLDER reads the JSON reports that scripts/evaluate --out wrote with n=1, and
-prints the points of ``extraction/likelihood.py`` with a reliability table and the expected calibration error (ECE,
-ten bins of equal width) on reports that were not fitted.
+scripts/calibrate --fit FOLDER reads the JSON reports that scripts/evaluate --out wrote with n=1, and prints the points
+of ``extraction/likelihood.py``, with a reliability table and the expected calibration error (ECE, ten bins of equal
+width) of two halves of the documents, each by points that were fitted on the other. --check FOLDER is for reports of
+which nothing was fitted.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ from local_retab.extraction.likelihood import CALIBRATION, interpolated, raw_of
 
 BINS = 10
 MIN_BLOCK = 12
+OWN_SHARE = 0.02
+"""How much of a likelihood is its raw probability, so that values of one block keep their order."""
 
 
 class Leaf(NamedTuple):
-    """The raw likelihood of a scored value, and whether the value is right."""
+    """The likelihood of a scored value, raw where not said otherwise, and whether the value is right."""
 
     raw: float
     right: bool
 
 
-def leaves(folder: Path) -> list[Leaf]:
-    """Every scored value of the reports in ``folder``. Reports have calibrated values, which are mapped back."""
-    found: list[Leaf] = []
+def documents(folder: Path) -> list[list[Leaf]]:
+    """The scored values of each document of the reports in ``folder``; calibrated likelihoods are mapped back."""
+    found: list[list[Leaf]] = []
     for path in sorted(folder.glob("*.json")):
         for run in json.loads(path.read_text())["runs"]:
-            for field, (outcome, _) in run["scores"].items():
-                if field in run["likelihoods"]:
-                    right = outcome in ("match", "correct_absence")
-                    found.append(Leaf(raw_of(run["likelihoods"][field]), right))
+            scored = ((field, outcome) for field, (outcome, _) in run["scores"].items() if field in run["likelihoods"])
+            found.append(
+                [Leaf(raw_of(run["likelihoods"][name]), end in ("match", "correct_absence")) for name, end in scored]
+            )
     return found
 
 
@@ -51,22 +54,30 @@ def fit(found: Sequence[Leaf]) -> list[tuple[float, float]]:
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
     points = [(raw / count, right / count) for raw, right, count in blocks]
-    return [(0.0, points[0][1]), *points, (1.0, points[-1][1])]
+    ends = [(0.0, points[0][1]), *points, (1.0, points[-1][1])]
+    return [(raw, (1 - OWN_SHARE) * share + OWN_SHARE * raw) for raw, share in ends]
 
 
-def table(found: Sequence[Leaf], points: Sequence[tuple[float, float]]) -> tuple[list[str], float]:
-    """A reliability table in Markdown, and the ECE."""
+def predicted(found: Sequence[Leaf], points: Sequence[tuple[float, float]]) -> list[Leaf]:
+    """``found`` with the likelihoods that ``points`` give."""
+    return [Leaf(interpolated(leaf.raw, points), leaf.right) for leaf in found]
+
+
+def held_out(found: Sequence[Sequence[Leaf]]) -> list[Leaf]:
+    """Every value with the likelihood of points that were fitted on the other half of the documents."""
+    halves = [[leaf for document in found[start::2] for leaf in document] for start in (0, 1)]
+    return [leaf for here, other in (halves, reversed(halves)) for leaf in predicted(here, fit(other))]
+
+
+def table(found: Sequence[Leaf]) -> tuple[list[str], float]:
+    """A reliability table in Markdown, and the ECE, of values whose ``raw`` is what is claimed of them."""
     rows = ["| likelihood | values | mean likelihood | right |", "| --- | --- | --- | --- |"]
     error = 0.0
     for index in range(BINS):
-        inside = []
-        for leaf in found:
-            likelihood = interpolated(leaf.raw, points)
-            if min(int(likelihood * BINS), BINS - 1) == index:
-                inside.append((likelihood, leaf.right))
+        inside = [leaf for leaf in found if min(int(leaf.raw * BINS), BINS - 1) == index]
         if inside:
-            mean = sum(likelihood for likelihood, _ in inside) / len(inside)
-            share = sum(right for _, right in inside) / len(inside)
+            mean = sum(leaf.raw for leaf in inside) / len(inside)
+            share = sum(leaf.right for leaf in inside) / len(inside)
             error += abs(mean - share) * len(inside) / len(found)
             rows.append(
                 f"| {index / BINS:.1f} to {(index + 1) / BINS:.1f} | {len(inside)} | {mean:.2f} | {share:.2f} |"
@@ -80,15 +91,21 @@ def main(
 ) -> None:
     """Fit and check the likelihood of one answer."""
     console = Console(width=120)
+
+    def show(name: str, found: Sequence[Leaf]) -> None:
+        rows, error = table(found)
+        console.print("\n".join([f"{name}: {len(found)} values, ECE {error:.3f}", *rows]))
+
     points = list(CALIBRATION)
     if fitted:
-        points = [(round(raw, 4), round(share, 4)) for raw, share in fit(leaves(fitted))]
+        found = documents(fitted)
+        together = [leaf for document in found for leaf in document]
+        points = [(round(raw, 4), round(share, 4)) for raw, share in fit(together)]
         console.print(f"CALIBRATION = {tuple(points)!r}")
-    for name, folder in (("fitted", fitted), ("held out", check)):
-        if folder:
-            found = leaves(folder)
-            rows, error = table(found, points)
-            console.print("\n".join([f"{name}: {len(found)} values, ECE {error:.3f}", *rows]))
+        show("raw", together)
+        show("held out, by halves", held_out(found))
+    if check:
+        show("checked", predicted([leaf for document in documents(check) for leaf in document], points))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ MIN_ANSWER_TOKENS = 32
 class Engine:
     """Serves any number of callers from one backend, which it owns and closes.
 
-    A decoding thread starts with the first submission and ends with ``close``, which also runs at exit.
+    A decoding thread starts with the first submission and ends with ``close``, which also runs at exit. The vocabulary
+    is read beside whatever comes before it.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Engine:
         self._closing = False
         self._broken: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._vocabulary = threading.Thread(target=self._read_vocabulary, name="local-retab-vocabulary", daemon=True)
+        self._vocabulary.start()
         self._exit_hook = _close_at_exit(self)
 
     @property
@@ -136,6 +139,10 @@ class Engine:
             f"{message} Set LOCAL_RETAB_CONTEXT_TOKENS higher, or send fewer pages.", details=details
         )
 
+    def _read_vocabulary(self) -> None:
+        with self._grammar_lock:
+            self._backend.grammar_tokenizer()
+
     def _compiled(self, grammar: str) -> Constraint:
         with self._grammar_lock:
             constraint = self._grammars.get(grammar)
@@ -187,6 +194,7 @@ class Engine:
                 return
             self._closing = True
             self._work.notify()
+        self._vocabulary.join()
         if self._thread is not None:
             self._thread.join()
         with self._grammar_lock:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 import numpy as np
-from llguidance.llamacpp import lltokenizer_from_vocab
 
 from local_retab.engine.backend import BackendInfo, BatchToken, Embeddings
 from local_retab.engine.draft import MAX_DRAFT_TOKENS
 from local_retab.engine.images import ImageChunk, Pixels
 from local_retab.engine.llama_log import clear_log, keep_log, last_log
 from local_retab.engine.vision import DEFAULT_LIMITS, Projector, VisionLimits
+from local_retab.engine.vocabulary import grammar_tokenizer
 from local_retab.errors import EngineError, ModelLoadError
 
 if TYPE_CHECKING:
@@ -208,12 +207,7 @@ class LlamaBackend:
 
     def grammar_tokenizer(self) -> Any:
         if self._grammar_tokenizer is None:
-            with warnings.catch_warnings():
-                # llguidance 1.9 asks for each token's attributes under the name that llama.cpp had for it before.
-                warnings.filterwarnings("ignore", "llama_token_", DeprecationWarning)
-                self._grammar_tokenizer = lltokenizer_from_vocab(
-                    self._vocabulary, eos_token=sorted(self._info.end_tokens)
-                )
+            self._grammar_tokenizer = grammar_tokenizer(self._vocabulary, self._info.end_tokens)
         return self._grammar_tokenizer
 
     def decode(self, batch: Sequence[BatchToken]) -> None:
