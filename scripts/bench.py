@@ -230,7 +230,7 @@ def main(
     schema: Annotated[Path | None, typer.Option(help="JSON schema of the documents")] = None,
     model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = STARTER,
     peer: Annotated[bool, typer.Option(help="Also run llama-cpp-python's own path")] = True,
-    peers: Annotated[bool, typer.Option(help="Also run Outlines and, on a processor, llama.cpp's server engine")] = False,
+    peers: Annotated[bool, typer.Option(help="Also run Outlines and llama.cpp's server engine (not on a GPU)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
     """Speed and memory of this engine beside llama-cpp-python's own JSON path.
