@@ -1,4 +1,4 @@
-"""Speed and memory: this engine and others on the same documents, model file, threads and context size.
+"""Speed and memory: this engine and others on the same documents, model file, device, threads and context size.
 
 Each engine has a process of its own (scripts/bench_engines.py), and they take turns document by document, so that a
 machine that is slow for a while is slow for all. The phases: the first document with nothing cached (cold), the
@@ -15,11 +15,14 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from local_retab.weights import InstalledModel
 
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT.parent / "shared" / "eval" / "retab_schema_quality"
@@ -120,7 +123,7 @@ def measure(engines: list[str], model: str, schema: Path, documents: list[Path])
     """All engines through all phases, in turn."""
     from local_retab import Settings
     from local_retab.documents import load
-    from local_retab.engine.hardware import physical_cores
+    from local_retab.engine.opening import gpu_layers, tuning_of
     from local_retab.extraction.prompt import STYLE, join_pages
     from local_retab.extraction.reading import read_pages
 
@@ -131,12 +134,16 @@ def measure(engines: list[str], model: str, schema: Path, documents: list[Path])
         )
         for document in documents
     }
+    found = installed(model)
+    tuning = tuning_of(found, settings)
     setup = {
         "model": model,
-        "model_path": str(model_file(model)),
+        "model_path": str(found.path),
         "schema": json.loads(schema.read_text()),
         "task": STYLE.task,
-        "threads": settings.threads or physical_cores(),
+        "threads": tuning.threads,
+        "gpu_layers": gpu_layers(settings),
+        "flash_attention": tuning.flash_attention,
         "context_tokens": settings.context_tokens,
         "max_output_tokens": settings.max_output_tokens,
     }
@@ -223,7 +230,7 @@ def main(
     schema: Annotated[Path | None, typer.Option(help="JSON schema of the documents")] = None,
     model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = STARTER,
     peer: Annotated[bool, typer.Option(help="Also run llama-cpp-python's own path")] = True,
-    peers: Annotated[bool, typer.Option(help="Also run Outlines and llama.cpp's server engine")] = False,
+    peers: Annotated[bool, typer.Option(help="Also run Outlines and llama.cpp's server engine (not on a GPU)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
 ) -> None:
     """Speed and memory of this engine beside llama-cpp-python's own JSON path.
@@ -241,9 +248,9 @@ def main(
             documents, schema = [sample], schema or ROOT / "scripts" / "sample_invoice_schema.json"
         if schema is None:
             raise typer.BadParameter("documents need a schema", param_hint="--schema")
-        others = PEERS if peers else PEERS[:1] if peer else ()
+        others = comparable(PEERS) if peers else PEERS[:1] if peer else ()
         reports = measure([OURS, *others], model, schema, documents)
-    model_bytes = model_file(model).stat().st_size
+    model_bytes = installed(model).path.stat().st_size
     show(reports, model_bytes)
     if as_json:
         summary: dict[str, Any] = {"model_bytes": model_bytes, "reports": [asdict(report) for report in reports]}
@@ -252,12 +259,23 @@ def main(
         print(json.dumps(summary))
 
 
-def model_file(model: str) -> Path:
+def installed(model: str) -> InstalledModel:
     from local_retab import Settings
     from local_retab.service import ExtractionService
 
     settings = Settings.from_environment()
-    return ExtractionService(settings).store.resolve(model, settings).path
+    return ExtractionService(settings).store.resolve(model, settings)
+
+
+def comparable(peers: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``peers`` that run on the device that this engine runs on."""
+    from local_retab import Settings
+    from local_retab.engine.opening import on_gpu
+
+    if not on_gpu(Settings.from_environment()):
+        return peers
+    print(f"bench: {PEERS[2]} is left out: the wheel of it runs on processors alone.", file=sys.stderr)
+    return tuple(peer for peer in peers if peer != PEERS[2])
 
 
 if __name__ == "__main__":

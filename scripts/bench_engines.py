@@ -1,8 +1,9 @@
 """The engines that scripts/bench.py measures, each in a process and with an interpreter of its own.
 
 ``bench_engines.py ENGINE`` reads JSON lines and answers each with one: the setup (model, schema, context, threads,
-limits) with the seconds of loading; then one job after another (phase, document, text) with its run; at the end of
-the input comes the peak memory. Peers get the raw JSON Schema in their prompt, as their users give it.
+layers on a GPU, attention kernel, limits) with the seconds of loading; then one job after another (phase, document,
+text) with its run; at the end of the input comes the peak memory. Peers get the raw JSON Schema in their prompt, as
+their users give it.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ def _llama(setup: Setup) -> Any:
         n_ctx=setup["context_tokens"],
         n_threads=threads,
         n_threads_batch=threads,
+        n_gpu_layers=setup["gpu_layers"],
+        flash_attn=setup["flash_attention"],
         verbose=False,
     )
 

@@ -136,6 +136,19 @@ class TestEngines:
         options = opened(gpu=True)
         assert (options["gpu_layers"], options["batch_tokens"], options["flash_attention"]) == (-1, 512, True)
 
+    def test_what_grammars_need_is_made_when_a_model_is_loaded(
+        self, opened: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make, made = ScriptedBackend.grammar_tokenizer, []
+
+        def spy(backend: ScriptedBackend) -> Any:
+            made.append(backend)
+            return make(backend)
+
+        monkeypatch.setattr(ScriptedBackend, "grammar_tokenizer", spy)
+        opened()
+        assert len(made) == 1
+
     def test_settings_win(self, opened: Callable[..., dict[str, Any]]) -> None:
         options = opened(
             gpu=True,

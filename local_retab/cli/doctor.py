@@ -21,6 +21,7 @@ from local_retab.cli.terminal import file_size, printable, say, to_json
 from local_retab.errors import EngineError, LocalRetabError, ModelError, SettingsError, StorageError
 
 if TYPE_CHECKING:
+    from local_retab.engine.devices import Gpu
     from local_retab.engine.pace import ImageCost
     from local_retab.engine.tuning import Tuning
     from local_retab.settings import Settings
@@ -41,6 +42,10 @@ class Backend:
     """llama.cpp as it is built and will be used."""
 
     device: str
+    gpu_layers: int
+    """On the GPU; -1 all."""
+    gpus: list[Gpu]
+    """Those that layers are put on."""
     threads: int
     prefill_chunk_tokens: int
     flash_attention: bool
@@ -48,7 +53,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a model's files and room to work fit in the memory that is available now; None where not known."""
+    """Whether a model's files and room to work fit in the memory that is free for them now; None where not known."""
 
     name: str
     installed: bool
@@ -119,6 +124,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
         database = "cannot be used"
         errors.append(error)
     found = memory()
+    room = _room(backend, found)
     report = Report(
         versions=_versions(),
         backend=backend,
@@ -130,7 +136,7 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
         default_model=default,
         page_image=page_image,
         models=[
-            Fit(model.name, model.installed, model.size, _fits(model.size, found.available))
+            Fit(model.name, model.installed, model.size, _fits(model.size, room))
             for model in known_models(store.catalogue, installed)
         ],
         settings=settings.model_dump(mode="json"),
@@ -140,18 +146,29 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
 
 
 def _backend(settings: Settings) -> Backend:
-
     try:
-        from local_retab.engine.opening import on_gpu
+        from local_retab.engine.devices import gpus
+        from local_retab.engine.opening import gpu_layers
 
-        device = "gpu" if on_gpu(settings) else "cpu"
+        layers = gpu_layers(settings)
+        used = gpus() if layers else []
     # What a broken or foreign shared library raises when the bindings load it.
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise EngineError(
             f"llama.cpp cannot be loaded: {error}. Install it again: pip install --force-reinstall llama-cpp-python."
         ) from error
     tuning = _tuning(settings)
-    return Backend(device, tuning.threads, tuning.prefill_chunk_tokens, tuning.flash_attention)
+    return Backend(
+        "gpu" if layers else "cpu", layers, used, tuning.threads, tuning.prefill_chunk_tokens, tuning.flash_attention
+    )
+
+
+def _room(backend: Backend | None, main: Memory) -> int | None:
+    """Free bytes where a model's layers go: on the GPUs, in main memory, or in both when only some go to a GPU."""
+    if backend is None or backend.device == "cpu":
+        return main.available
+    free = sum(gpu.free for gpu in backend.gpus)
+    return free if backend.gpu_layers < 0 else free + (main.available or 0)
 
 
 def _tuning(settings: Settings) -> Tuning:
@@ -230,6 +247,10 @@ def describe(report: Report) -> list[str]:
     backend = report.backend
     facts = [
         ("llama.cpp", _run(backend) if backend else "cannot be loaded"),
+        *(
+            ("GPU", f"{printable(gpu.name)}, {_size(gpu.total)}, {_size(gpu.free)} available")
+            for gpu in (backend.gpus if backend else ())
+        ),
         ("physical cores", str(report.physical_cores)),
         ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
         ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),
@@ -267,7 +288,9 @@ FITS = {True: "fits in memory", False: "too large for the memory available now",
 
 def _run(backend: Backend) -> str:
     kernel = "fused attention" if backend.flash_attention else "plain attention"
-    return f"{backend.device}, {backend.threads} threads, prompts by {backend.prefill_chunk_tokens} tokens, {kernel}"
+    layers = "all" if backend.gpu_layers < 0 else str(backend.gpu_layers)
+    device = f"gpu with {layers} layers" if backend.gpu_layers else "cpu"
+    return f"{device}, {backend.threads} threads, prompts by {backend.prefill_chunk_tokens} tokens, {kernel}"
 
 
 def _cost(cost: ImageCost | None) -> str:

@@ -59,8 +59,8 @@ def tune(
             str(each.tuning.threads),
             str(each.tuning.prefill_chunk_tokens),
             "flash" if each.tuning.flash_attention else "plain",
-            f"{1000 * each.prefill:.1f}",
-            f"{1000 * each.step:.1f}",
+            f"{1000 * each.prefill:.2f}",
+            f"{1000 * each.step:.2f}",
             "chosen" if each == best else "",
         )
         for each in tried

@@ -78,7 +78,7 @@ class Backend(Protocol):
         ...
 
     def decode(self, batch: Sequence[BatchToken]) -> None:
-        """One decode call. Raises EngineError; the KV of the sequences in the batch is then undefined."""
+        """One decode call, computed when it returns. Raises EngineError; the KV of its sequences is then undefined."""
         ...
 
     def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:

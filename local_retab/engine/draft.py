@@ -1,9 +1,10 @@
 """Drafts: tokens guessed ahead and checked by the model in the same decode call; and how many of them pay.
 
 The model's own choice, greedy or sampled, is made at every place; a guess that equals it saves a decode call, and the
-first that does not is thrown away with all after it. So drafts change how fast an answer comes, not which. Method:
-speculative decoding with a deterministic draft (Leviathan et al., 2023, https://arxiv.org/abs/2211.17192), the guesses
-looked up in what is already written (prompt lookup decoding; Saxena, 2023).
+first that does not is thrown away with all after it. So drafts change how fast an answer comes, and which only by
+rounding, which differs with the size of a call on a GPU. Method: speculative decoding with a deterministic draft
+(Leviathan et al., 2023, https://arxiv.org/abs/2211.17192), the guesses looked up in what is already written (prompt
+lookup decoding; Saxena, 2023).
 """
 
 from __future__ import annotations

@@ -45,9 +45,9 @@ def supports_gpu() -> bool:
 class LlamaBackend:
     """A GGUF model and one context with a unified KV cache for all sequences; with a ``projector`` it sees.
 
-    ``gpu_layers`` -1 puts every layer on the GPU. ``stop`` are texts of control tokens that end an answer, beside
-    those that the vocabulary marks. ``flash_attention`` None: on a GPU alone. ``on_load`` gets the loaded share from
-    0 to 1.
+    ``gpu_layers`` -1 puts every layer on the GPU, 0 leaves it alone. ``stop`` are texts of control tokens that end an
+    answer, beside those that the vocabulary marks. ``flash_attention`` None: on a GPU alone. ``on_load`` gets the
+    loaded share from 0 to 1.
     Raises ModelLoadError for a file that llama.cpp refuses or a context that does not fit in memory.
     """
 
@@ -97,6 +97,9 @@ class LlamaBackend:
             # On a CPU most weights are repacked into memory of their own: a map of the file would hold them twice
             # (2.1 GB against 1.5 GB for the starter model).
             parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
+            # No device at all: else long batches are computed on a GPU even so, and a context of it takes its memory.
+            parameters.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
+            parameters.main_gpu = -1
         failure: list[BaseException] = []
 
         @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -229,6 +232,9 @@ class LlamaBackend:
                 f"If it repeats, set LOCAL_RETAB_CONTEXT_TOKENS or LOCAL_RETAB_MAX_SEQUENCES lower.",
                 details={"status": int(status)},
             )
+        # A GPU is still computing: without this the wait would fall to whoever reads the logits, and what a call is
+        # seen to take would be what it takes to ask for it.
+        llama_cpp.llama_synchronize(self._context)
 
     def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:
         return self._sight().tokenize(pixels)

@@ -24,6 +24,7 @@ def open_llama(model: InstalledModel, settings: Settings) -> Engine:
 
     tuning = tuning_of(model, settings)
     backend = open_backend(model, settings, tuning)
+    backend.grammar_tokenizer()  # takes a second, which else the first answer has to wait for
     disk = None
     if settings.prefix_cache_bytes and settings.keep == "all":
         disk = PrefixDisk(
@@ -48,7 +49,7 @@ def open_backend(model: InstalledModel, settings: Settings, tuning: Tuning) -> L
         # As many again as can run, so that prefixes of ended sequences stay for reuse.
         sequences=2 * settings.max_sequences,
         threads=tuning.threads,
-        gpu_layers=_gpu_layers(settings),
+        gpu_layers=gpu_layers(settings),
         flash_attention=tuning.flash_attention,
         projector=model.projector,
         vision=VisionLimits(
@@ -76,10 +77,11 @@ def tuning_of(model: InstalledModel, settings: Settings) -> Tuning:
 
 def on_gpu(settings: Settings) -> bool:
     """Whether any layer is put on a GPU."""
-    return _gpu_layers(settings) != 0
+    return gpu_layers(settings) != 0
 
 
-def _gpu_layers(settings: Settings) -> int:
+def gpu_layers(settings: Settings) -> int:
+    """Layers on the GPU as llama.cpp counts them: -1 all, 0 none, also where there is no GPU."""
     from local_retab.engine.llama import supports_gpu
 
     if not supports_gpu():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_cli import Inputs, Result
 
 from local_retab.cli.machine import Memory, memory, parse_meminfo, parse_vm_stat
+from local_retab.engine.devices import Gpu, gpus
+from local_retab.engine.hardware import physical_cores
+from local_retab.engine.llama import supports_gpu
 from local_retab.settings import Settings
 
 Run = Callable[..., Result]
@@ -59,6 +63,52 @@ def test_a_broken_llama_cpp_is_a_problem(run: Run, inputs: Inputs, monkeypatch: 
     assert result.code == 70
     assert "llama.cpp       cannot be loaded" in result.out
     assert result.err.startswith("error: llama.cpp cannot be loaded: libllama.so: wrong ELF class.")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    """A GPU with little free memory."""
+    found = Gpu("Some GPU", total=8 * 2**30, free=2**30 + 23)
+    monkeypatch.setattr("local_retab.engine.llama.supports_gpu", lambda: True)
+    monkeypatch.setattr("local_retab.engine.devices.gpus", lambda: [found])
+    return found
+
+
+def test_on_a_gpu_it_is_named_and_a_model_has_to_fit_there(
+    run: Run, inputs: Inputs, gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("models", "import", inputs.model, "--name", "mine").code == 0
+
+    def mine(report: dict[str, Any]) -> dict[str, Any]:
+        return next(fit for fit in report["models"] if fit["name"] == "mine")
+
+    report = json.loads(run("doctor", "--json").out)
+    assert report["backend"] == {
+        "device": "gpu",
+        "gpu_layers": -1,
+        "gpus": [{"name": "Some GPU", "total": 8 * 2**30, "free": 2**30 + 23}],
+        "threads": physical_cores(),
+        "prefill_chunk_tokens": 512,
+        "flash_attention": True,
+    }
+    assert mine(report)["fits"] is False  # 24 bytes, and a GiB to work in
+    lines = run("doctor").out.splitlines()
+    assert any(line.startswith("  llama.cpp ") and " gpu with all layers, " in line for line in lines)
+    assert any(line.split(maxsplit=1) == ["GPU", "Some GPU, 8.6 GB, 1.1 GB available"] for line in lines)
+    # With only some layers there, main memory holds the others.
+    monkeypatch.setenv("LOCAL_RETAB_GPU_LAYERS", "3")
+    assert mine(json.loads(run("doctor", "--json").out))["fits"] is True
+    assert " gpu with 3 layers, " in run("doctor").out
+    monkeypatch.setenv("LOCAL_RETAB_GPU_LAYERS", "0")
+    report = json.loads(run("doctor", "--json").out)
+    assert (report["backend"]["device"], report["backend"]["gpus"], mine(report)["fits"]) == ("cpu", [], True)
+
+
+def test_the_gpus_are_those_that_the_library_sees() -> None:
+    assert bool(gpus()) == supports_gpu()
+    for found in gpus():
+        assert 0 < found.free <= found.total
+        assert found.name
 
 
 def test_meminfo_counts_in_kib() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import llama_cpp
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
@@ -280,6 +282,38 @@ def test_logits_are_given_only_where_they_were_asked_for(backend: LlamaBackend) 
     assert np.isfinite(logits).all()
     with pytest.raises(EngineError, match="logits"):
         backend.logits(0)
+
+
+def test_a_call_has_been_computed_when_it_returns(backend: LlamaBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A GPU computes on after llama_decode: what a call is seen to take has to hold the wait for it.
+    seen: list[str] = []
+    for name in ("llama_decode", "llama_synchronize"):
+        call = getattr(llama_cpp, name)
+
+        def spy(*arguments: Any, name: str = name, call: Callable[..., Any] = call) -> Any:
+            seen.append(name)
+            return call(*arguments)
+
+        monkeypatch.setattr(llama_cpp, name, spy)
+    (token, *_) = backend.tokenize("one", special=False)
+    backend.decode([BatchToken(token, 0, 0, logits=False)])
+    assert seen == ["llama_decode", "llama_synchronize"]
+
+
+@pytest.mark.parametrize(("layers", "device"), [(0, -1), (-1, 0), (3, 0)])
+def test_without_layers_there_a_gpu_is_left_alone(
+    smol: Path, layers: int, device: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, seen = llama_cpp.llama_model_load_from_file, []
+
+    def spy(path: bytes, parameters: Any) -> Any:
+        seen.append((parameters.n_gpu_layers, parameters.split_mode == llama_cpp.LLAMA_SPLIT_MODE_NONE))
+        seen.append(parameters.main_gpu)
+        return load(path, parameters)
+
+    monkeypatch.setattr(llama_cpp, "llama_model_load_from_file", spy)
+    LlamaBackend(smol, context_tokens=64, batch_tokens=16, sequences=1, threads=1, gpu_layers=layers).close()
+    assert seen == [(layers, layers == 0), device]
 
 
 def test_a_position_out_of_order_is_an_error_and_not_a_crash(backend: LlamaBackend) -> None:

@@ -87,6 +87,16 @@ def test_every_engine_that_is_compared_can_be_run() -> None:
     assert set(ENGINES) == {bench.OURS, *PEERS}
 
 
+def test_on_a_gpu_only_peers_that_use_it_are_compared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("local_retab.engine.llama.supports_gpu", lambda: False)
+    assert bench.comparable(PEERS) == PEERS
+    monkeypatch.setattr("local_retab.engine.llama.supports_gpu", lambda: True)
+    assert bench.comparable(PEERS) == ("llama-cpp-python", "outlines")
+    assert "llama.cpp server is left out" in capsys.readouterr().err
+
+
 def test_an_engine_that_fails_says_so_and_ends_the_bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
