@@ -24,7 +24,6 @@ def open_llama(model: InstalledModel, settings: Settings) -> Engine:
 
     tuning = tuning_of(model, settings)
     backend = open_backend(model, settings, tuning)
-    backend.grammar_tokenizer()  # takes a second, which else the first answer has to wait for
     disk = None
     if settings.prefix_cache_bytes and settings.keep == "all":
         disk = PrefixDisk(
