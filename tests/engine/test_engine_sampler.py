@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scripted_backend import ScriptedBackend
 
 from local_retab.engine.constraint import Constraint
-from local_retab.engine.sampler import choose
+from local_retab.engine.sampler import Choice, choose
 from local_retab.errors import EngineError
 from local_retab.schema import compile_grammar
 
@@ -39,7 +39,17 @@ def test_the_choice_is_the_maximum_of_the_masked_logits(logits: NDArray[np.float
     constraint.consume(list(WHOLE[:length]))
     mask = constraint.allowed(SIZE)
     ranked = sorted(np.flatnonzero(mask).tolist(), key=lambda token: (-logits[token], token))
-    assert choose(logits, constraint).token == ranked[0]
+    choice = choose(logits, constraint)
+    assert choice.token == ranked[0]
+    weights = np.exp(logits[mask].astype(np.float64))
+    share = weights.max() / weights.sum() if weights.any() else 1 / len(ranked)
+    assert choice.logprob == pytest.approx(np.log(share), abs=1e-5)
+
+
+def test_what_is_forbidden_counts_for_nothing_however_likely() -> None:
+    logits = np.full(SIZE, 80, dtype=np.float32)
+    logits[ord("{")] = -80
+    assert choose(logits, CONSTRAINT.copy()) == Choice(ord("{"), 0.0)
 
 
 def test_the_constraint_is_where_it_was() -> None:
@@ -55,9 +65,9 @@ def test_logits_may_be_longer_than_the_vocabulary() -> None:
 
 
 def test_nan_is_refused_wherever_it_stands() -> None:
-    for place in (0, 100, SIZE - 1):
+    for place, value in ((0, np.nan), (100, np.nan), (SIZE - 1, np.nan), (100, np.inf)):
         logits = np.zeros(SIZE, dtype=np.float32)
-        logits[place] = np.nan
+        logits[place] = value
         with pytest.raises(EngineError, match="NaN"):
             choose(logits, CONSTRAINT.copy())
 
