@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = "tuple[Document, int]"
 """A document, equal by its bytes and by all that decides what is read of it; and the dpi."""
+_BYTES_PER_DOCUMENT = 4096
+_BYTES_PER_PAGE = 2048
+"""The objects around the data, rounded up: many small documents are bounded too."""
 _BYTES_PER_CHARACTER = 4
 _BYTES_PER_WORD = 400
 """A word box or an anchor: the objects, their text and numbers."""
@@ -94,7 +97,7 @@ class KeptPages:
         with self._lock:
             self._size -= self._entries[key].size if key in self._entries else 0
             self._entries[key] = entry
-        if not self._grow(key, entry.images, len(key[0].data)):
+        if not self._grow(key, entry.images, _BYTES_PER_DOCUMENT + len(key[0].data)):
             self._drop(key, entry)
         return entry
 
@@ -131,4 +134,5 @@ class KeptPages:
 
 
 def _size(page: Page) -> int:
-    return _BYTES_PER_CHARACTER * len(page.text) + _BYTES_PER_WORD * (len(page.words) + len(page.anchors))
+    places = len(page.words) + len(page.anchors)
+    return _BYTES_PER_PAGE + _BYTES_PER_CHARACTER * len(page.text) + _BYTES_PER_WORD * places

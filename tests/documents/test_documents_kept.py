@@ -94,21 +94,21 @@ def test_a_page_may_be_written_on(readers: Readers) -> None:
 
 
 def test_the_least_recently_used_document_goes(readers: Readers) -> None:
-    pages = KeptPages(2 * PIXELS + 1000)
+    pages = KeptPages(2 * PIXELS + 20_000)
     for name in ("a", "b", "a", "c", "a", "b"):
         look(pages, document(name))
     assert readers.read == ["file_a 96", "file_b 96", "file_c 96", "file_b 96"]
 
 
 def test_pixels_beyond_the_limit_are_drawn_again(readers: Readers) -> None:
-    readers.count, pages = 3, KeptPages(2 * PIXELS + 1000)
+    readers.count, pages = 3, KeptPages(2 * PIXELS + 20_000)
     look(pages, document())
     look(pages, document())
     assert len(readers.read) == 1
     assert readers.drawn == ["file_a 1", "file_a 2", "file_a 3", "file_a 3"]
 
 
-@pytest.mark.parametrize(("limit", "words"), [(0, 0), (1000, 100)])
+@pytest.mark.parametrize(("limit", "words"), [(0, 0), (5000, 0), (20_000, 100)])
 def test_what_is_larger_than_the_limit_is_not_kept(readers: Readers, limit: int, words: int) -> None:
     readers.words, pages = words, KeptPages(limit)
     look(pages, document())
@@ -159,7 +159,7 @@ def test_what_is_forgotten_while_it_is_read_is_not_kept(readers: Readers) -> Non
 
 
 def test_two_that_read_the_same_document_at_once_count_it_once(readers: Readers) -> None:
-    pages = KeptPages(PIXELS + 1000)
+    pages = KeptPages(PIXELS + 10_000)
     one, other = (pages.pages(document(), dpi=96, settings=SETTINGS) for _ in range(2))
     next(one)
     (page,) = other
