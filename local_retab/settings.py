@@ -82,6 +82,12 @@ class Settings(BaseModel):
     max_ocr_seconds: float = Field(default=600.0, gt=0, description="Longest time to read one document by OCR.")
     ocr_cache_bytes: int = Field(default=64 * MIB, ge=0, description="OCR results kept on disk; 0: none.")
 
+    page_cache_bytes: int = Field(
+        default=128 * MIB,
+        ge=0,
+        description="Memory for the pages of the documents that were read last; 0, or keep=none: none.",
+    )
+
     absent: Literal["schema", "null"] = Field(
         default="schema",
         description="What the document does not state: as the schema says, or null, as the hosted service has it.",

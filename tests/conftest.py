@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ def _installed(name: str) -> Path:
     settings = Settings.from_environment()
     # Where it is not installed, the error has the command that installs it.
     return Store(settings.home / "models", Catalogue.load()).resolve(name, settings).path
+
+
+def pytest_unconfigure() -> None:
+    """Close what llama_cpp opens at import and leaves to the interpreter, which complains of it."""
+    module = sys.modules.get("llama_cpp._utils")
+    if module is not None:
+        module.outnull_file.close()
+        module.errnull_file.close()
 
 
 @pytest.fixture(autouse=True)

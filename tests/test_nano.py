@@ -21,6 +21,8 @@ from reportlab.pdfgen.canvas import Canvas
 from tiny_vision_models import FAMILIES, make_pair
 
 from local_retab import Extraction, Retab, Settings
+from local_retab.documents import Document
+from local_retab.documents.isolation import client as isolation
 from local_retab.errors import GenerationCancelledError, ModelLoadError
 from local_retab.weights import Catalogue, Store
 
@@ -112,10 +114,20 @@ def test_image_and_text_give_the_same(client: Retab) -> None:
     assert result.output == FIRST.gold
 
 
-def test_what_is_seen_once_is_not_encoded_again(client: Retab) -> None:
+def test_what_is_seen_once_is_not_parsed_or_encoded_again(client: Retab, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsers: list[isolation.Worker] = []
+
+    class Parser(isolation.Worker):
+        def __init__(self, document: Document, dpi: int, settings: Settings) -> None:
+            parsers.append(self)
+            super().__init__(document, dpi, settings)
+
+    monkeypatch.setattr(isolation, "Worker", Parser)
     picture = marked(SECOND.picture)
     first = read(client, picture, SECOND.schema)
     assert first.usage.encoded_images == 1
+    assert parsers
+    parsers.clear()
     again = read(client, picture, SECOND.schema)
     assert again.usage.encoded_images == 0
     assert again.output == first.output == SECOND.gold
@@ -124,6 +136,7 @@ def test_what_is_seen_once_is_not_encoded_again(client: Retab) -> None:
     other = read(client, picture, one)
     assert other.usage.encoded_images == 0
     assert other.output == {name: SECOND.gold[name]}
+    assert not parsers
 
 
 def test_two_pages_are_read_together(client: Retab) -> None:

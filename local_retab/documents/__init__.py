@@ -1,6 +1,7 @@
 """Bytes to pages: load any source into a Document, then read its pages."""
 
 from local_retab.documents.document import Document, Page
+from local_retab.documents.kept import KeptPages
 from local_retab.documents.layout import WordBox, lay_out
 from local_retab.documents.load import DocumentSource, load
 from local_retab.documents.reading import page_count, pages
@@ -10,6 +11,7 @@ from local_retab.documents.selection import PageSelection
 __all__ = [
     "Document",
     "DocumentSource",
+    "KeptPages",
     "Page",
     "PageSelection",
     "Recognition",

@@ -11,14 +11,20 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from local_retab.engine.images import Pixels
 from local_retab.engine.sequence import ImagePart, PromptPart
 from local_retab.errors import ModelLoadError
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 Role = Literal["system", "user", "assistant"]
 
+TEMPLATES = 16
+"""Templates that stay compiled; each model has one."""
 # For models that carry no template: bare text, which is what base models were trained on.
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}\n\n{% endfor %}"
 
@@ -71,6 +77,19 @@ def _refuse(message: str) -> None:
     raise _TemplateError(message)
 
 
+@lru_cache(TEMPLATES)
+def _compiled(template: str) -> Template:
+    """Rendering may be done by any thread, and changes nothing in it."""
+    from jinja2 import BaseLoader
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=BaseLoader(), trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.globals["raise_exception"] = _refuse
+    return environment.from_string(template)
+
+
 def _render(
     template: str,
     messages: Sequence[Message],
@@ -79,18 +98,11 @@ def _render(
     *,
     listed: bool,
 ) -> list[PromptPart | ImagePart]:
-    from jinja2 import BaseLoader
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=BaseLoader(), trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.globals["raise_exception"] = _refuse
     nonce = secrets.token_hex(8)
     contents = [*(message.parts for message in messages), *((text,) for text in variables.values())]
     marks = [f"[{nonce}:{index}]" for index in range(len(contents))]
     try:
-        text = environment.from_string(template).render(
+        text = _compiled(template).render(
             messages=[
                 {"role": message.role, "content": [{"type": "text", "text": mark}] if listed else mark}
                 for mark, message in zip(marks, messages, strict=False)

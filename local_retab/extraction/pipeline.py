@@ -92,6 +92,7 @@ def read(task: Task, sight: Sight) -> list[Page]:
         check=task.stop.check,
         seen=sight.images,
         words=words or task.parameters.sources is not None,
+        source=task.source,
     )
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from local_retab.documents import Recognition, is_blank, pages
 from local_retab.errors import EmptyDocumentError, NoTextError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from local_retab.documents import Document, Page
     from local_retab.settings import Settings
+
+
+class PageSource(Protocol):
+    """What gives the pages of a document: ``documents.pages``, or pages that were kept."""
+
+    def __call__(self, document: Document, *, dpi: int, settings: Settings) -> Generator[Page, None, None]: ...
 
 
 def read_pages(
@@ -23,17 +29,18 @@ def read_pages(
     check: Callable[[], None] = lambda: None,
     seen: bool = False,
     words: bool = True,
+    source: PageSource = pages,
 ) -> list[Page]:
     """The pages with their words and laid-out text, read by OCR where they are pictures; blank pages are empty.
 
-    ``check`` is called before each page and may raise to stop. ``seen`` pages are looked at as well and need no text;
-    without ``words`` only the text that is there is read. Raises NoTextError when a page shows something but has no
-    text and is not seen: the model would answer without it.
+    ``source`` gives the pages. ``check`` is called before each page and may raise to stop. ``seen`` pages are looked
+    at as well and need no text; without ``words`` only the text that is there is read. Raises NoTextError when a page
+    shows something but has no text and is not seen: the model would answer without it.
     """
     found: list[Page] = []
     unreadable: list[int] = []
     recognition = Recognition(document, settings, required=not seen)
-    with closing(pages(document, dpi=dpi, settings=settings)) as all_pages:
+    with closing(source(document, dpi=dpi, settings=settings)) as all_pages:
         for page in all_pages:
             check()
             found.append(recognition.read(page) if words else page)

@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local_retab.documents import pages
 from local_retab.engine.sequence import cancelled_error
 from local_retab.extraction.profiles import DEFAULT
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from local_retab.documents import Document
     from local_retab.engine.sequence import Generation
+    from local_retab.extraction.reading import PageSource
     from local_retab.schema import SchemaPlan
     from local_retab.settings import Settings
     from local_retab.wire import ExtractionParameters
@@ -58,6 +60,8 @@ class Task:
     settings: Settings
     stop: Stop
     profile: str = DEFAULT
+    source: PageSource = pages
+    """Where the document's pages come from."""
 
     @property
     def cites(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +13,9 @@ from local_retab.errors import InvalidSchemaError
 from local_retab.schema.dialect import dialect_of, escape
 from local_retab.schema.references import References
 from local_retab.settings import Settings
+
+CHECKED = 64
+"""Schemas that are known to be right."""
 
 SchemaSource: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str] | type[Any] | Callable[..., Any]"
 
@@ -47,7 +51,7 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
             f"{origin} is nested deeper than {settings.max_schema_depth} schemas. Move parts of it to $defs, or "
             "raise max_schema_depth."
         )
-    _check(schema, origin)
+    _check(text, origin)
     return schema
 
 
@@ -125,7 +129,10 @@ def _deeper_than(value: Any, limit: int) -> bool:
     return True
 
 
-def _check(schema: dict[str, Any], origin: str) -> None:
+@lru_cache(CHECKED)
+def _check(text: str, origin: str) -> None:
+    """Each request is loaded several times on its way: what is found right once is not checked again."""
+    schema = json.loads(text)
     dialect = dialect_of(schema)
     errors = dialect.validator(dialect.validator.META_SCHEMA).iter_errors(schema)
     problems = [

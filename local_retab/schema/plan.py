@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from local_retab.errors import UnsatisfiableSchemaError, UnsupportedSchemaError
@@ -21,10 +23,16 @@ from local_retab.schema.template import render_template
 from local_retab.schema.validation import validate
 from local_retab.settings import Settings
 
+PLANS = 64
+"""Plans that are remembered; as many as an engine keeps compiled grammars."""
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them."""
+    """All that an extraction needs to know of its schema. Values are JSON values as ``json.loads`` gives them.
+
+    A plan may be shared by requests: nothing in it is ever changed.
+    """
 
     original: dict[str, Any]
     held: dict[str, Any]  # what values are validated against: the original, or that with nulls for what is absent
@@ -66,6 +74,18 @@ def plan_schema(
     Raises InvalidSchemaError when no value can satisfy it, UnsupportedSchemaError for what can be neither decoded
     under nor validated.
     """
+    if lines is None:
+        return _remembered(json.dumps(schema), settings, absent_null=absent_null)
+    return _fresh(schema, settings=settings, absent_null=absent_null, lines=lines)
+
+
+@lru_cache(PLANS)
+def _remembered(schema: str, settings: Settings, *, absent_null: bool) -> SchemaPlan:
+    """A request is checked where it comes in and where it runs, and the next one often has the same schema."""
+    return _fresh(json.loads(schema), settings=settings, absent_null=absent_null, lines=None)
+
+
+def _fresh(schema: dict[str, Any], *, settings: Settings, absent_null: bool, lines: Sequence[str] | None) -> SchemaPlan:
     held = allow_absent(schema) if absent_null else schema
     try:
         return _plan(schema, held, settings=settings, lines=lines, wide=False)

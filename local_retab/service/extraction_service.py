@@ -35,7 +35,7 @@ class _Parts:
     """What needs the store on disk, opened with the first request."""
 
     def __init__(self, settings: Settings, service: ExtractionService) -> None:
-        self.storage = Storage(settings)
+        self.storage = Storage(settings, deleted=service.runner.forget)
         links = Links(self.storage.database)
         self.running = Running(self.storage, threads=settings.max_sequences)
         self.documents = DocumentReader(settings, self.storage, links)

@@ -21,7 +21,7 @@ SAME_ANSWER_SETTINGS = frozenset(
         "home", "model_micro", "model_small", "model_large", "chunks_per_second", "keep", "keep_days",
         "max_cache_bytes", "api_key", "allowed_hosts", "cors_origins", "isolate", "max_body_bytes", "max_requests",
         "max_queued_requests", "heartbeat_seconds", "link_seconds", "fetch_hosts", "fetch_seconds",
-        "prefix_cache_dir", "prefix_cache_bytes",
+        "prefix_cache_dir", "prefix_cache_bytes", "page_cache_bytes",
     }
 )  # fmt: skip
 """Whatever is not listed is taken to change answers: a setting that is forgotten here costs time, never a wrong hit."""

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from local_retab.documents import PageSelection
+from local_retab.documents import KeptPages, PageSelection
 from local_retab.engine.opening import open_llama
 from local_retab.engine.pool import EnginePool
 from local_retab.errors import FeatureNotAvailableError
@@ -75,6 +75,10 @@ class Runner(Protocol):
         """Load a model now rather than with its first request. Raises ModelError."""
         ...
 
+    def forget(self, document_id: str) -> None:
+        """Drop what is kept in memory of the pages of a document that was deleted."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -88,6 +92,7 @@ class LocalRunner:
         self._settings = settings
         self._store = open_store(settings)
         self._engines = EnginePool[InstalledModel](open_engine or (lambda model: open_llama(model, settings)))
+        self._pages = KeptPages(settings.page_cache_bytes if settings.keep == "all" else 0)
 
     def preload(self, model: str) -> None:
         with self._engines.lease(self._store.resolve(model, self._settings)):
@@ -136,6 +141,7 @@ class LocalRunner:
             self._settings,
             Stop(),
             profile,
+            self._pages.pages,
         )
         return task, model
 
@@ -143,9 +149,13 @@ class LocalRunner:
         with self._engines.lease(model) as engine:
             yield from extract(task, engine)
 
+    def forget(self, document_id: str) -> None:
+        self._pages.forget(document_id)
+
     def close(self) -> None:
         """Free the models; running extractions end with an error."""
         self._engines.close()
+        self._pages.clear()
 
 
 class ExtractionRun:

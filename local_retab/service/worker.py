@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,14 @@ class WorkerRunner:
     def preload(self, model: str) -> None:
         self._last_model = model
         self._submit({"do": "preload", "model": model}, None).wait_for("done")
+
+    def forget(self, document_id: str) -> None:
+        """A worker that is lost has forgotten everything."""
+        with self._changed:
+            worker = self._worker
+        if worker is not None:
+            with suppress(WorkerLostError):
+                worker.send({"do": "forget", "number": 0, "document": document_id})
 
     def _submit(self, message: dict[str, Any], data: bytes | None) -> WorkerRun:
         number = next(self._numbers)

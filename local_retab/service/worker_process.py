@@ -69,6 +69,8 @@ class _Worker:
                     self._in_thread(number, partial(self._preload, message))
                 case "cancel":
                     self._cancel(number)
+                case "forget":
+                    self._runner.forget(message["document"])
 
     def _in_thread(self, number: int, work: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,12 +43,13 @@ class Files:
     """The files under ``folder``; None keeps nothing (then only what is asked for in this process is known).
 
     An uploaded file stays until it is deleted; a document that came with a request goes with the last record that
-    names it.
+    names it. ``deleted`` is called with the id of each file that was deleted, by this process.
     """
 
-    def __init__(self, database: Database, folder: Path | None) -> None:
+    def __init__(self, database: Database, folder: Path | None, deleted: Callable[[str], None]) -> None:
         self._database = database
         self._folder = folder
+        self._deleted = deleted
 
     @property
     def keeps(self) -> bool:
@@ -209,6 +211,7 @@ class Files:
             connection.execute("DELETE FROM cache WHERE document_sha256 = ?", (file.sha256,))
         if self._folder is not None:
             self.path(file_id).unlink(missing_ok=True)
+        self._deleted(file_id)
         return True
 
     def delete_orphans(self, moment: int | None = None) -> None:

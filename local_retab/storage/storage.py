@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from local_retab.storage.cache import ResultCache
@@ -22,16 +23,16 @@ DAY_MICROSECONDS = 24 * 3600 * 1_000_000
 class Storage:
     """The store under ``settings.home``; with ``keep=none`` one in memory, which holds what is under way.
 
-    Raises StorageError.
+    ``deleted`` hears of each file that was deleted. Raises StorageError.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, deleted: Callable[[str], None] = lambda file_id: None) -> None:
         home = settings.home
         self.keeps = settings.keep == "all"
         self.database = Database(database_path(home) if self.keeps else None)
         self.owner = Owner(home / "owners" if self.keeps else None)
         self.records = Records(self.database)
-        self.files = Files(self.database, home / "files" if self.keeps else None)
+        self.files = Files(self.database, home / "files" if self.keeps else None, deleted)
         self.cache = ResultCache(self.database, settings.max_cache_bytes if self.keeps else 0)
         self.keys = IdempotencyKeys(self.database, "idempotency_keys", "record_id")
         self.upload_keys = IdempotencyKeys(self.database, "upload_keys", "file_id")
