@@ -19,7 +19,7 @@ from statement_reader import document_of, reader, rows_of
 
 from local_retab.documents import Document, load
 from local_retab.engine.engine import Engine
-from local_retab.engine.pace import text_pace
+from local_retab.engine.pace import Pace
 from local_retab.engine.sequence import Limits, PromptPart
 from local_retab.errors import (
     ContextLengthError,
@@ -31,6 +31,7 @@ from local_retab.errors import (
     OutputValidationError,
     RequestError,
 )
+from local_retab.extraction.chunking import planning
 from local_retab.extraction.partial import MISSING, extends
 from local_retab.extraction.pipeline import extract
 from local_retab.extraction.task import Stop, Task
@@ -193,16 +194,15 @@ class TestWindows:
         assert result.usage is not None
         assert result.plan.prompt_tokens == result.usage.prompt_tokens
 
-    def test_the_plan_is_close_to_what_is_spent(self) -> None:
+    def test_the_plan_is_close_to_what_is_spent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(planning, "text_pace", lambda engine: Pace(prefill=0.0, decode=0.5))
         with scene(SMALL, reader(), context=6000) as made:
             result = made.run()
-            pace = text_pace(made.engine)
         assert result.plan is not None
         assert result.usage is not None
         assert result.plan.prompt_tokens == pytest.approx(result.usage.prompt_tokens, rel=0.1)
         assert result.plan.output_tokens == pytest.approx(result.usage.output_tokens, rel=0.3)
-        assert result.plan.seconds is not None
-        assert result.plan.seconds > pace.decode
+        assert result.plan.seconds == 0.5 * result.plan.output_tokens
 
     def test_pages_keep_their_numbers(self) -> None:
         prompts: set[str] = set()
