@@ -94,10 +94,13 @@ class Engine:
         limits: Limits,
         sampling: Sampling | None = None,
         drafter: Drafter | None = None,
+        *,
+        background: bool = False,
     ) -> Generation:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
-        ``drafter``, for this generation alone, guesses how the answer goes on; it changes the speed alone.
+        ``drafter``, for this generation alone, guesses how the answer goes on; it changes the speed alone. With
+        ``background`` it stands back behind generations that someone waits for (see ``priority``).
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
@@ -112,6 +115,7 @@ class Engine:
             sampling=sampling,
             drafter=drafter,
             stable=tokenized.stable,
+            background=background,
         )
         with self._work:
             if self._closing or self._broken is not None:

@@ -1,15 +1,15 @@
 """Continuous batching: every step is one decode call for all sequences that run.
 
 Running answers go first, so that a long prefill never stalls them by more than one chunk; prompts share what is
-left of the chunk in order of arrival. Image embeddings and tokens cannot share a call: after the tokens of a step
+left of the chunk in order of arrival; background sequences stand back (see ``priority``). Image embeddings and tokens cannot share a call: after the tokens of a step
 one image advances, by its encoding or by one piece of its embeddings. When the KV cache is full, idle prefixes go,
-then the youngest sequence waits again and is computed anew later (preemption by recomputation, as in vLLM).
+then the youngest sequence waits again and is computed anew later (preemption by recomputation, as in vLLM); so does
+the youngest background one when an interactive one finds no place.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from local_retab.engine.closing import Closer
 from local_retab.engine.draft import MAX_DRAFT_TOKENS, Draft, Drafts
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
+from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
 from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
@@ -55,7 +56,7 @@ class Scheduler:
         self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
         self._closer: Closer | None = None
         self.decode_calls = 0
@@ -71,10 +72,12 @@ class Scheduler:
 
     def step(self) -> None:
         """Stop what was cancelled, admit what fits, decode one batch, choose the next tokens, advance one image."""
+        started = time.monotonic()
         self._drop_stopped()
         self._admit()
         self._advance_text()
         self._advance_image()
+        grow_impatient((*self._running, *self._waiting), time.monotonic() - started)
 
     def _advance_text(self) -> None:
         shares = self._compose()
@@ -124,15 +127,17 @@ class Scheduler:
                     ),
                     keep=True,
                 )
-        self._waiting = deque(sequence for sequence in self._waiting if sequence.phase is Phase.WAITING)
+        self._waiting = [sequence for sequence in self._waiting if sequence.phase is Phase.WAITING]
 
     def _admit(self) -> None:
-        while self._waiting and len(self._running) < self._max_sequences:
-            sequence = self._waiting[0]
+        while self._waiting:
+            sequence = min(self._waiting, key=precedence)
+            if len(self._running) == self._max_sequences and not self._give_place(sequence):
+                return
             place = self._pool.acquire(sequence.tokens, sequence.images, stable=sequence.stable)
             if place is None:
                 return
-            self._waiting.popleft()
+            self._waiting.remove(sequence)
             sequence.slot, sequence.computed = place
             self._restore(sequence)
             if sequence.statistics.decode_calls == 0:
@@ -140,6 +145,14 @@ class Scheduler:
                 sequence.statistics.queue_seconds = time.monotonic() - sequence.submitted
             sequence.phase = Phase.PREFILL
             self._running.append(sequence)
+
+    def _give_place(self, sequence: Sequence) -> bool:
+        """Whether a background sequence made place for ``sequence``."""
+        last = max(self._running, key=precedence)
+        if sequence.background or not last.background:
+            return False
+        self._preempt(last, keep=True)
+        return True
 
     def _restore(self, sequence: Sequence) -> None:
         """Take the prompt's stable part from disk where that saves computing it, or note that it is to go there."""
@@ -163,12 +176,13 @@ class Scheduler:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
         shares: list[_Share] = []
         row = 0
-        answers = [sequence.pending for sequence in self._running if sequence.phase is Phase.DECODE]
+        chosen = taking_part(self._running, self._drafts.policy.costs, self._chunk)
+        answers = [sequence.pending for sequence in chosen if sequence.phase is Phase.DECODE]
         tokens = sum(answers)  # of the answers and their drafts in this call
         pending = sum(sequence.pending for sequence in self._running)
         draft_room = min(MAX_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
-            for sequence in self._running:
+            for sequence in chosen:
                 if sequence.phase is phase and row < limit and sequence.pending_text:
                     count = min(sequence.pending_text, limit - row)
                     if sequence.keep_at is not None:  # computed < keep_at, which a chunk ends with
@@ -191,20 +205,21 @@ class Scheduler:
         while self._pool.used_cells + cells > capacity:
             if self._pool.evict():
                 continue
-            youngest = max(self._running, key=lambda sequence: sequence.number)
+            last = max(self._running, key=precedence)
             if len(self._running) == 1:
-                self._close(youngest)
+                self._close(last)
             else:
-                self._preempt(youngest)
+                self._preempt(last, keep=False)
             return False
         return True
 
-    def _preempt(self, sequence: Sequence) -> None:
+    def _preempt(self, sequence: Sequence, *, keep: bool) -> None:
+        """Send a sequence back to wait; with ``keep`` its KV stays for it as long as nothing else needs the room."""
         self._running.remove(sequence)
         if sequence.slot is not None:
-            self._pool.release(sequence.slot, keep=False)
+            self._pool.release(sequence.slot, keep=keep)
         sequence.slot, sequence.computed, sequence.phase, sequence.embeddings = None, 0, Phase.WAITING, None
-        self._waiting.appendleft(sequence)
+        self._waiting.append(sequence)
 
     def _decode(self, shares: list[_Share]) -> None:
         batch: list[BatchToken] = []
@@ -222,7 +237,7 @@ class Scheduler:
 
     def _advance_image(self) -> None:
         """Encode the image that is next in the longest running sequence that has one, or decode a piece of it."""
-        sequence = next((sequence for sequence in self._running if sequence.image is not None), None)
+        sequence = next((sequence for sequence in foremost(self._running) if sequence.image is not None), None)
         if sequence is None or (span := sequence.image) is None:
             return
         try:

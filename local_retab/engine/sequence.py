@@ -147,6 +147,10 @@ class Sequence:
     drafter: Drafter | None = None
     stable: int = 0
     """How many leading tokens other prompts are likely to share."""
+    background: bool = False
+    """Whether it stands back behind others (see ``priority``)."""
+    yielded_seconds: float = 0.0
+    """How long others were there before which it stands back; not part of its limit."""
     keep_at: int | None = None
     """How many leading tokens go to disk once they are computed."""
     number: int = field(default_factory=lambda: next(_ids))
@@ -194,7 +198,7 @@ class Sequence:
 
     def overdue(self) -> bool:
         """Whether the time limit has passed."""
-        return time.monotonic() - self.submitted > self.limits.seconds
+        return time.monotonic() - self.submitted - self.yielded_seconds > self.limits.seconds
 
 
 class Generation:

@@ -82,7 +82,14 @@ class Answer:
         """Start an attempt, or with ``sampling`` a vote beside it."""
         texts = [part.text for part in prompt[document_start(prompt) :] if isinstance(part, PromptPart)]
         copies = Copies(texts, self.plan.reasoning_prefix)
-        generation = engine.submit(self.corrected(prompt), self.plan.grammar, self.limits, sampling, copies)
+        generation = engine.submit(
+            self.corrected(prompt),
+            self.plan.grammar,
+            self.limits,
+            sampling,
+            copies,
+            background=self._task.background,
+        )
         return self._task.stop.watch(generation)
 
     def ballots(self, submit: Callable[[Sampling], Generation]) -> Ballots:
