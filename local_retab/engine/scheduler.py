@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
-from local_retab.engine.draft import MAX_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
@@ -180,7 +180,7 @@ class Scheduler:
         answers = [sequence.pending for sequence in chosen if sequence.phase is Phase.DECODE]
         tokens = sum(answers)  # of the answers and their drafts in this call
         pending = sum(sequence.pending for sequence in self._running)
-        draft_room = min(MAX_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
+        draft_room = min(MAX_CALL_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
             for sequence in chosen:
                 if sequence.phase is phase and row < limit and sequence.pending_text:
