@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
 from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
@@ -24,6 +25,9 @@ from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, can
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from local_retab.engine.images import ImageSpan
 
 
@@ -127,6 +131,9 @@ class Scheduler:
                     ),
                     keep=True,
                 )
+            for follower in [each for each in sequence.followers if each.cancelled]:
+                sequence.followers.remove(follower)
+                self._end(follower, cancelled_error(), keep=True)
         self._waiting = [sequence for sequence in self._waiting if sequence.phase is Phase.WAITING]
 
     def _admit(self) -> None:
@@ -140,9 +147,12 @@ class Scheduler:
             self._waiting.remove(sequence)
             sequence.slot, sequence.computed = place
             self._restore(sequence)
-            if sequence.statistics.decode_calls == 0:
-                sequence.statistics.reused_tokens = sequence.computed
-                sequence.statistics.queue_seconds = time.monotonic() - sequence.submitted
+            if sequence.statistics.output_tokens == 0:
+                for one in family(sequence):
+                    # What follows computes nothing of the prompt; all but the token whose logits it needs, as others.
+                    reused = sequence.computed if one is sequence else sequence.prompt_length - 1
+                    one.statistics.reused_tokens = reused
+                    one.statistics.queue_seconds = time.monotonic() - one.submitted
             sequence.phase = Phase.PREFILL
             self._running.append(sequence)
 
@@ -338,8 +348,21 @@ class Scheduler:
         sequence.statistics.accepted_tokens += accepted
 
     def _choose(self, sequence: Sequence, row: int) -> bool:
+        """Choose what comes next for a sequence and those that follow it. True at the end."""
+        start, logits = len(sequence.tokens), self._backend.logits(row)
+        ended = {one.number: self._choose_from(logits, one) for one in family(sequence)}
+        for other in part(sequence, start):
+            if ended[other.number]:
+                self._end(other, Finish.COMPLETE, keep=True)
+            elif self._spent(other):
+                self._close(other)
+            else:
+                self._waiting.append(other)
+        return ended[sequence.number]
+
+    def _choose_from(self, logits: NDArray[np.float32], sequence: Sequence) -> bool:
         """Choose the next token, and take along those that the grammar forces after it. True at the end."""
-        choice = choose(self._backend.logits(row), sequence.constraint, sequence.sampling, sequence.random)
+        choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
         if choice.token in self._backend.info.end_tokens:
             return True
         sequence.constraint.consume([choice.token])
@@ -383,15 +406,19 @@ class Scheduler:
                 keep=True,
             )
             return
-        sequence.events.put(TokenEvent(ending, synthesised=True))
+        for one in family(sequence):
+            one.events.put(TokenEvent(ending, synthesised=True))
         self._end(sequence, Finish.BUDGET, keep=True)
 
     def _end(self, sequence: Sequence, outcome: Finish | LocalRetabError, *, keep: bool) -> None:
+        """End a sequence, and with it those that follow it: they are where it is."""
         if sequence in self._running:
             self._running.remove(sequence)
         if sequence.slot is not None:
             self._pool.release(sequence.slot, keep=keep)
             sequence.slot = None
         sequence.embeddings = None
-        sequence.phase = Phase.ENDED
-        sequence.events.put(outcome)
+        for one in family(sequence):
+            one.phase = Phase.ENDED
+            one.events.put(outcome)
+        sequence.followers = []
