@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +145,8 @@ def follow(
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Mark], Any]:
     """One extraction to its end: when snapshots came, from the first one on, and the extraction."""
-    marks: list[Mark] = []
     stream = client.extractions.create_stream(document, schema, model=model, n_consensus=n_consensus, bust_cache=True)
-    for chunk in stream:
-        marks.append(Mark(clock(), len(chunk.output.get("transactions") or [])))
+    marks = [Mark(clock(), len(chunk.output.get("transactions") or [])) for chunk in stream]
     return marks, stream.final()
 
 
@@ -163,7 +162,7 @@ def per_item(marks: Sequence[Mark], count: int, windows: int) -> list[tuple[floa
     edges = [next(mark for mark in marks if mark.items >= count * part // windows) for part in range(windows + 1)]
     return [
         ((begin.items + end.items) / 2, (end.seconds - begin.seconds) / (end.items - begin.items))
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in pairwise(edges)
         if end.items > begin.items
     ]
 

@@ -101,7 +101,8 @@ class Engine:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
         ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``votes`` are drawn beside
-        the answer, and share all that they have in common with it (see ``following``). With ``background`` it stands back behind generations that someone waits for (see ``priority``).
+        the answer, and share all that they have in common with it (see ``following``). With ``background`` it stands
+        back behind generations that someone waits for (see ``priority``).
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """

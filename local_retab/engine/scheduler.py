@@ -1,10 +1,10 @@
 """Continuous batching: every step is one decode call for all sequences that run.
 
 Running answers go first, so that a long prefill never stalls them by more than one chunk; prompts share what is
-left of the chunk in order of arrival; background sequences stand back (see ``priority``). Image embeddings and tokens cannot share a call: after the tokens of a step
-one image advances, by its encoding or by one piece of its embeddings. When the KV cache is full, idle prefixes go,
-then the youngest sequence waits again and is computed anew later (preemption by recomputation, as in vLLM); so does
-the youngest background one when an interactive one finds no place.
+left of the chunk in order of arrival; background sequences stand back (see ``priority``). Image embeddings and tokens
+cannot share a call: after the tokens of a step one image advances, by its encoding or by one piece of its embeddings.
+When the KV cache is full, idle prefixes go, then the youngest sequence waits again and is computed anew later
+(preemption by recomputation, as in vLLM); so does the youngest background one when an interactive one has no place.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
-from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
+from local_retab.engine.writing import write_next
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from local_retab.engine.images import ImageSpan
 
 
@@ -350,7 +347,7 @@ class Scheduler:
     def _choose(self, sequence: Sequence, row: int) -> bool:
         """Choose what comes next for a sequence and those that follow it. True at the end."""
         start, logits = len(sequence.tokens), self._backend.logits(row)
-        ended = {one.number: self._choose_from(logits, one) for one in family(sequence)}
+        ended = {one.number: write_next(one, logits, self._backend) for one in family(sequence)}
         for other in part(sequence, start):
             if ended[other.number]:
                 self._end(other, Finish.COMPLETE, keep=True)
@@ -359,32 +356,6 @@ class Scheduler:
             else:
                 self._waiting.append(other)
         return ended[sequence.number]
-
-    def _choose_from(self, logits: NDArray[np.float32], sequence: Sequence) -> bool:
-        """Choose the next token, and take along those that the grammar forces after it. True at the end."""
-        choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
-        if choice.token in self._backend.info.end_tokens:
-            return True
-        sequence.constraint.consume([choice.token])
-        self._append(sequence, [choice.token], choice.logprob)
-        return self._append_forced(sequence)
-
-    def _append_forced(self, sequence: Sequence) -> bool:
-        """Append the forced tokens; True when the value is complete."""
-        forced = [] if sequence.constraint.finished else sequence.constraint.forced()
-        forced = [token for token in forced if token not in self._backend.info.end_tokens]
-        if forced:
-            sequence.constraint.consume(forced)
-            sequence.statistics.forced_tokens += len(forced)
-            self._append(sequence, forced)
-        return sequence.constraint.finished
-
-    def _append(self, sequence: Sequence, tokens: list[int], logprob: float | None = None) -> None:
-        data = b"".join(map(self._backend.token_bytes, tokens))
-        sequence.tokens.extend(tokens)
-        sequence.output += data
-        sequence.statistics.output_tokens += len(tokens)
-        sequence.events.put(TokenEvent(data, logprob=logprob))
 
     def _close(self, sequence: Sequence) -> None:
         """The budget is spent: complete the value without the model."""

@@ -77,7 +77,9 @@ def scheduler_of(backend: Torn, *, most: int = 8) -> Scheduler:
     return scheduler
 
 
-def together(backend: Torn, samplings: Items[Sampling | None], *, most: int = 8, limits: Limits = LIMITS) -> list[Outcome]:
+def together(
+    backend: Torn, samplings: Items[Sampling | None], *, most: int = 8, limits: Limits = LIMITS
+) -> list[Outcome]:
     first = family_of(backend, samplings, limits)
     everyone = [first, *first.followers]
     scheduler = scheduler_of(backend, most=most)

@@ -112,7 +112,7 @@ def test_its_generations_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Engine, "submit", marked)
     service = ScriptedService(tmp_path)
     document = load(DOCUMENT, filename="a.txt", settings=service.settings)
-    parameters = ExtractionParameters(json_schema=SCHEMA, n_consensus=2, background=background)
+    parameters = ExtractionParameters(json_schema=SCHEMA, background=background)
     if background:
         made = threading.Event()
         finish = service.extractions.finish
@@ -122,4 +122,4 @@ def test_its_generations_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     else:
         list(service.stream(document, parameters))
     service.close()
-    assert marks == [background] * 2
+    assert marks == [background]
