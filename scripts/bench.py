@@ -247,7 +247,7 @@ def main(
     if scaling is not None:
         from bench_scaling import measure as measure_curves
 
-        report = measure_curves(scaling, model or SMALL, model_file(STARTER), say=print)
+        report = measure_curves(scaling, model or SMALL, installed(STARTER).path, say=print)
         if as_json:
             print(json.dumps(report))
         return
