@@ -30,7 +30,7 @@ from local_retab.service import ExtractionService
 ITEMS = 2000
 WINDOWS = 8
 PROPERTIES = (10, 30, 100, 300, 1000)
-REAL_ITEMS = 160
+REAL_ITEMS = 100
 PAGES = (1, 2, 4, 8)
 REQUESTS = (1, 2, 4)
 VOTES = (1, 2, 3, 5)
@@ -48,10 +48,15 @@ class Mark:
 
 def measure(folder: Path, model: str, vocabulary: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
     """All curves; ``scaling.json`` and ``scaling.svg`` in ``folder``. ``vocabulary``: a GGUF file to take it from."""
+    report: dict[str, Any] = {"model": model, "vocabulary": vocabulary.stem, "curves": []}
     curves: list[Curve] = []
 
     def add(curve: Curve) -> None:
+        """Written one by one: a run that is cut leaves what it has measured."""
         curves.append(curve)
+        report["curves"].append(asdict(curve))
+        (folder / "scaling.json").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / "scaling.svg").write_text(draw(curves))
         say(f"{curve.title}: " + ", ".join(f"{x:g}: {y:.4g}" for x, y in curve.points))
 
     for own in (own_items, own_properties):
@@ -60,9 +65,6 @@ def measure(folder: Path, model: str, vocabulary: Path, *, say: Callable[[str], 
         follow(client, b"Nothing yet.", rows_schema(1, "reference"), model)  # loads the model
         for real in (real_items, pages, requests, votes):
             add(real(client, model))
-    report = {"model": model, "vocabulary": vocabulary.stem, "curves": [asdict(curve) for curve in curves]}
-    (folder / "scaling.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "scaling.svg").write_text(draw(curves))
     return report
 
 
