@@ -111,7 +111,7 @@ class Settings(BaseModel):
     )
 
     context_tokens: int = Field(default=16384, gt=0, description="Tokens of context for prompt and answer together.")
-    max_sequences: int = Field(default=4, ge=1, le=64, description="Sequences that decode at once.")
+    max_sequences: int = Field(default=5, ge=1, le=64, description="Sequences that decode at once.")
     prefill_chunk_tokens: int | None = Field(
         default=None,
         ge=16,

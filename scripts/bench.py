@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = ROOT.parent / "shared" / "eval" / "retab_schema_quality"
 STARTER = "qwen2.5-coder-1.5b-instruct"
+SMALL = "smollm2-135m-instruct"
 OURS = "local_retab"
 CACHED = "identical"  # a request that was answered before; only this engine keeps answers
 LLAMA_CPP_PYTHON = "llama-cpp-python"
@@ -228,16 +229,29 @@ def ratios(ours: Report, peer: Report) -> dict[str, float]:
 def main(
     documents: Annotated[list[Path] | None, typer.Argument(help="Documents; default: five invoices")] = None,
     schema: Annotated[Path | None, typer.Option(help="JSON schema of the documents")] = None,
-    model: Annotated[str, typer.Option(help="Model name or path of a GGUF file")] = STARTER,
+    model: Annotated[
+        str | None, typer.Option(help=f"Model name or path of a GGUF file; default: {STARTER}, for curves {SMALL}")
+    ] = None,
     peer: Annotated[bool, typer.Option(help="Also run llama-cpp-python's own path")] = True,
     peers: Annotated[bool, typer.Option(help="Also run Outlines and llama.cpp's server engine (not on a GPU)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the last line")] = False,
+    scaling: Annotated[
+        Path | None, typer.Option(help="Measure how time grows instead: scaling.json and scaling.svg in this folder")
+    ] = None,
 ) -> None:
     """Speed and memory of this engine beside llama-cpp-python's own JSON path.
 
     Without arguments: the five invoices of ../shared/eval/retab_schema_quality with enum.json where that folder is,
     else the generated sample invoice.
     """
+    if scaling is not None:
+        from bench_scaling import measure as measure_curves
+
+        report = measure_curves(scaling, model or SMALL, installed(STARTER).path, say=print)
+        if as_json:
+            print(json.dumps(report))
+        return
+    model = model or STARTER
     with tempfile.TemporaryDirectory() as scratch:
         if not documents and QUALITY.exists():
             documents = sorted((QUALITY / "documents").glob("*.pdf"))

@@ -123,7 +123,7 @@ class TestEngines:
         assert opened() == {
             "context_tokens": 16384,
             "batch_tokens": 128,
-            "sequences": 8,
+            "sequences": 10,
             "threads": 6,
             "gpu_layers": 0,
             "flash_attention": False,

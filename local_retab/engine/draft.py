@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from local_retab.engine.sequence import Sequence
 
 MAX_DRAFT_TOKENS = 12
+MAX_CALL_DRAFT_TOKENS = 4 * MAX_DRAFT_TOKENS  # of all answers in a call: each takes a row of logits
 OPENING = "opening"
-MAX_STEP_TOKENS = 32  # longer calls are not what drafts make
+MAX_STEP_TOKENS = 64  # longer calls are not what drafts make
 PRIOR_RATIO = 0.5  # of a token more to a call of one token, before longer calls were seen
 PRIOR_ACCEPTANCE = 0.8
 PRIOR_TRIALS = 6.0
@@ -50,7 +51,7 @@ class Draft:
 class Drafter(Protocol):
     """Guesses how one answer goes on; each sequence has its own."""
 
-    def guess(self, output: bytes | bytearray) -> Guess | None:
+    def guess(self, output: bytearray) -> Guess | None:
         """A guess at what follows ``output``, the whole answer so far and what its grammar forces next."""
         ...
 
@@ -111,9 +112,9 @@ class DraftPolicy:
     def length(self, kind: str, offered: int, *, tokens: int, sequences: int) -> int:
         """How many of ``offered`` drafted tokens to add to a call that has ``tokens`` without them.
 
-        The i-th is accepted with probability p to the i, and then saves its sequence's share of a call.
+        The i-th is accepted with probability p to the i, and then saves its sequence's share of a call of all.
         """
-        acceptance, share = self._acceptance(kind), self.costs.estimate(1) / sequences
+        acceptance, share = self._acceptance(kind), self.costs.estimate(sequences) / sequences
         base, best, length, saved = self.costs.estimate(tokens), 0.0, 0, 0.0
         for count in range(1, min(offered, MAX_DRAFT_TOKENS) + 1):
             saved += share * acceptance**count
@@ -154,7 +155,7 @@ class Drafts:
         if room <= 0 or not self._backend.info.prefix_sharing:
             return None
         forced = sequence.constraint.forced_bytes()
-        guess = sequence.drafter.guess(bytes(sequence.output) + forced) if sequence.drafter else None
+        guess = self._guess(sequence, forced)
         for text in guess.texts if guess else ():
             guessed = self._allowed(sequence, forced + text)[:room]
             if guess and guessed:
@@ -166,6 +167,17 @@ class Drafts:
         opening = self._allowed(sequence, forced)[:1]
         length = self.policy.length(OPENING, len(opening), tokens=tokens, sequences=sequences)
         return Draft(OPENING, opening) if length else None
+
+    @staticmethod
+    def _guess(sequence: Sequence, forced: bytes) -> Guess | None:
+        if sequence.drafter is None:
+            return None
+        length = len(sequence.output)
+        sequence.output += forced  # for the moment: a copy would take the longer the more is written
+        try:
+            return sequence.drafter.guess(sequence.output)
+        finally:
+            del sequence.output[length:]
 
     def _allowed(self, sequence: Sequence, text: bytes) -> list[int]:
         """The leading tokens of ``text`` that the grammar allows here; none where it is no whole text."""

@@ -93,26 +93,36 @@ class Engine:
         grammar: str,
         limits: Limits,
         sampling: Sampling | None = None,
-        drafter: Drafter | None = None,
+        *,
+        drafter: Callable[[], Drafter] | None = None,
+        votes: Items[Sampling] = (),
+        background: bool = False,
     ) -> Generation:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
-        ``drafter``, for this generation alone, guesses how the answer goes on; it changes the speed alone.
+        ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``votes`` are drawn beside
+        the answer, and share all that they have in common with it (see ``following``). With ``background`` it stands
+        back behind generations that someone waits for (see ``priority``).
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
         tokenized = self.tokenize(prompt)
         self._check_length(tokenized)
-        constraint = self._compiled(grammar).copy()
-        sequence = Sequence(
-            tokenized.tokens,
-            constraint,
-            limits,
-            tokenized.images,
-            sampling=sampling,
-            drafter=drafter,
-            stable=tokenized.stable,
+        constraint = self._compiled(grammar)
+        sequence, *followers = (
+            Sequence(
+                list(tokenized.tokens),
+                constraint.copy(),
+                limits,
+                tokenized.images,
+                sampling=each,
+                drafter=drafter() if drafter else None,
+                stable=tokenized.stable,
+                background=background,
+            )
+            for each in (sampling, *votes)
         )
+        sequence.followers = list(followers)
         with self._work:
             if self._closing or self._broken is not None:
                 raise EngineError("The engine is closed. Make a new client.") from self._broken
@@ -121,7 +131,7 @@ class Engine:
                 self._thread.start()
             self._inbox.append(sequence)
             self._work.notify()
-        return Generation(sequence)
+        return Generation(sequence, followers)
 
     def _check_length(self, prompt: TokenizedPrompt) -> None:
         tokens = len(prompt.tokens)

@@ -12,7 +12,7 @@ import llama_cpp
 import numpy as np
 
 from local_retab.engine.backend import BackendInfo, BatchToken, Embeddings
-from local_retab.engine.draft import MAX_DRAFT_TOKENS
+from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS
 from local_retab.engine.images import ImageChunk, Pixels
 from local_retab.engine.llama_log import clear_log, keep_log, last_log
 from local_retab.engine.vision import DEFAULT_LIMITS, Projector, VisionLimits
@@ -136,7 +136,7 @@ class LlamaBackend:
         parameters.n_ubatch = batch_tokens
         parameters.n_seq_max = sequences
         # Rows of logits for each running sequence and for drafts: the default reserves one for each token of a batch.
-        parameters.n_outputs_max = sequences + MAX_DRAFT_TOKENS
+        parameters.n_outputs_max = sequences + MAX_CALL_DRAFT_TOKENS
         parameters.n_threads = threads
         parameters.n_threads_batch = threads
         if not flash_attention:

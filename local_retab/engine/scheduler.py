@@ -1,25 +1,27 @@
 """Continuous batching: every step is one decode call for all sequences that run.
 
 Running answers go first, so that a long prefill never stalls them by more than one chunk; prompts share what is
-left of the chunk in order of arrival. Image embeddings and tokens cannot share a call: after the tokens of a step
-one image advances, by its encoding or by one piece of its embeddings. When the KV cache is full, idle prefixes go,
-then the youngest sequence waits again and is computed anew later (preemption by recomputation, as in vLLM).
+left of the chunk in order of arrival; background sequences stand back (see ``priority``). Image embeddings and tokens
+cannot share a call: after the tokens of a step one image advances, by its encoding or by one piece of its embeddings.
+When the KV cache is full, idle prefixes go, then the youngest sequence waits again and is computed anew later
+(preemption by recomputation, as in vLLM); so does the youngest background one when an interactive one has no place.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.closing import Closer
-from local_retab.engine.draft import MAX_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
-from local_retab.engine.sampler import choose
+from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
+from local_retab.engine.writing import write_next
 from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Scheduler:
         self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
         self._closer: Closer | None = None
         self.decode_calls = 0
@@ -71,10 +73,12 @@ class Scheduler:
 
     def step(self) -> None:
         """Stop what was cancelled, admit what fits, decode one batch, choose the next tokens, advance one image."""
+        started = time.monotonic()
         self._drop_stopped()
         self._admit()
         self._advance_text()
         self._advance_image()
+        grow_impatient((*self._running, *self._waiting), time.monotonic() - started)
 
     def _advance_text(self) -> None:
         shares = self._compose()
@@ -124,22 +128,38 @@ class Scheduler:
                     ),
                     keep=True,
                 )
-        self._waiting = deque(sequence for sequence in self._waiting if sequence.phase is Phase.WAITING)
+            for follower in [each for each in sequence.followers if each.cancelled]:
+                sequence.followers.remove(follower)
+                self._end(follower, cancelled_error(), keep=True)
+        self._waiting = [sequence for sequence in self._waiting if sequence.phase is Phase.WAITING]
 
     def _admit(self) -> None:
-        while self._waiting and len(self._running) < self._max_sequences:
-            sequence = self._waiting[0]
+        while self._waiting:
+            sequence = min(self._waiting, key=precedence)
+            if len(self._running) == self._max_sequences and not self._give_place(sequence):
+                return
             place = self._pool.acquire(sequence.tokens, sequence.images, stable=sequence.stable)
             if place is None:
                 return
-            self._waiting.popleft()
+            self._waiting.remove(sequence)
             sequence.slot, sequence.computed = place
             self._restore(sequence)
-            if sequence.statistics.decode_calls == 0:
-                sequence.statistics.reused_tokens = sequence.computed
-                sequence.statistics.queue_seconds = time.monotonic() - sequence.submitted
+            if sequence.statistics.output_tokens == 0:
+                for one in family(sequence):
+                    # What follows computes nothing of the prompt; all but the token whose logits it needs, as others.
+                    reused = sequence.computed if one is sequence else sequence.prompt_length - 1
+                    one.statistics.reused_tokens = reused
+                    one.statistics.queue_seconds = time.monotonic() - one.submitted
             sequence.phase = Phase.PREFILL
             self._running.append(sequence)
+
+    def _give_place(self, sequence: Sequence) -> bool:
+        """Whether a background sequence made place for ``sequence``."""
+        last = max(self._running, key=precedence)
+        if sequence.background or not last.background:
+            return False
+        self._preempt(last, keep=True)
+        return True
 
     def _restore(self, sequence: Sequence) -> None:
         """Take the prompt's stable part from disk where that saves computing it, or note that it is to go there."""
@@ -163,12 +183,13 @@ class Scheduler:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
         shares: list[_Share] = []
         row = 0
-        answers = [sequence.pending for sequence in self._running if sequence.phase is Phase.DECODE]
+        chosen = taking_part(self._running, self._drafts.policy.costs, self._chunk)
+        answers = [sequence.pending for sequence in chosen if sequence.phase is Phase.DECODE]
         tokens = sum(answers)  # of the answers and their drafts in this call
         pending = sum(sequence.pending for sequence in self._running)
-        draft_room = min(MAX_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
+        draft_room = min(MAX_CALL_DRAFT_TOKENS, self._backend.info.context_tokens - self._pool.used_cells - pending)
         for phase, limit in ((Phase.DECODE, self._backend.info.batch_tokens), (Phase.PREFILL, self._chunk)):
-            for sequence in self._running:
+            for sequence in chosen:
                 if sequence.phase is phase and row < limit and sequence.pending_text:
                     count = min(sequence.pending_text, limit - row)
                     if sequence.keep_at is not None:  # computed < keep_at, which a chunk ends with
@@ -191,20 +212,21 @@ class Scheduler:
         while self._pool.used_cells + cells > capacity:
             if self._pool.evict():
                 continue
-            youngest = max(self._running, key=lambda sequence: sequence.number)
+            last = max(self._running, key=precedence)
             if len(self._running) == 1:
-                self._close(youngest)
+                self._close(last)
             else:
-                self._preempt(youngest)
+                self._preempt(last, keep=False)
             return False
         return True
 
-    def _preempt(self, sequence: Sequence) -> None:
+    def _preempt(self, sequence: Sequence, *, keep: bool) -> None:
+        """Send a sequence back to wait; with ``keep`` its KV stays for it as long as nothing else needs the room."""
         self._running.remove(sequence)
         if sequence.slot is not None:
-            self._pool.release(sequence.slot, keep=False)
+            self._pool.release(sequence.slot, keep=keep)
         sequence.slot, sequence.computed, sequence.phase, sequence.embeddings = None, 0, Phase.WAITING, None
-        self._waiting.appendleft(sequence)
+        self._waiting.append(sequence)
 
     def _decode(self, shares: list[_Share]) -> None:
         batch: list[BatchToken] = []
@@ -222,7 +244,7 @@ class Scheduler:
 
     def _advance_image(self) -> None:
         """Encode the image that is next in the longest running sequence that has one, or decode a piece of it."""
-        sequence = next((sequence for sequence in self._running if sequence.image is not None), None)
+        sequence = next((sequence for sequence in foremost(self._running) if sequence.image is not None), None)
         if sequence is None or (span := sequence.image) is None:
             return
         try:
@@ -323,30 +345,17 @@ class Scheduler:
         sequence.statistics.accepted_tokens += accepted
 
     def _choose(self, sequence: Sequence, row: int) -> bool:
-        """Choose the next token, and take along those that the grammar forces after it. True at the end."""
-        choice = choose(self._backend.logits(row), sequence.constraint, sequence.sampling, sequence.random)
-        if choice.token in self._backend.info.end_tokens:
-            return True
-        sequence.constraint.consume([choice.token])
-        self._append(sequence, [choice.token], choice.logprob)
-        return self._append_forced(sequence)
-
-    def _append_forced(self, sequence: Sequence) -> bool:
-        """Append the forced tokens; True when the value is complete."""
-        forced = [] if sequence.constraint.finished else sequence.constraint.forced()
-        forced = [token for token in forced if token not in self._backend.info.end_tokens]
-        if forced:
-            sequence.constraint.consume(forced)
-            sequence.statistics.forced_tokens += len(forced)
-            self._append(sequence, forced)
-        return sequence.constraint.finished
-
-    def _append(self, sequence: Sequence, tokens: list[int], logprob: float | None = None) -> None:
-        data = b"".join(map(self._backend.token_bytes, tokens))
-        sequence.tokens.extend(tokens)
-        sequence.output += data
-        sequence.statistics.output_tokens += len(tokens)
-        sequence.events.put(TokenEvent(data, logprob=logprob))
+        """Choose what comes next for a sequence and those that follow it. True at the end."""
+        start, logits = len(sequence.tokens), self._backend.logits(row)
+        ended = {one.number: write_next(one, logits, self._backend) for one in family(sequence)}
+        for other in part(sequence, start):
+            if ended[other.number]:
+                self._end(other, Finish.COMPLETE, keep=True)
+            elif self._spent(other):
+                self._close(other)
+            else:
+                self._waiting.append(other)
+        return ended[sequence.number]
 
     def _close(self, sequence: Sequence) -> None:
         """The budget is spent: complete the value without the model."""
@@ -368,15 +377,19 @@ class Scheduler:
                 keep=True,
             )
             return
-        sequence.events.put(TokenEvent(ending, synthesised=True))
+        for one in family(sequence):
+            one.events.put(TokenEvent(ending, synthesised=True))
         self._end(sequence, Finish.BUDGET, keep=True)
 
     def _end(self, sequence: Sequence, outcome: Finish | LocalRetabError, *, keep: bool) -> None:
+        """End a sequence, and with it those that follow it: they are where it is."""
         if sequence in self._running:
             self._running.remove(sequence)
         if sequence.slot is not None:
             self._pool.release(sequence.slot, keep=keep)
             sequence.slot = None
         sequence.embeddings = None
-        sequence.phase = Phase.ENDED
-        sequence.events.put(outcome)
+        for one in family(sequence):
+            one.phase = Phase.ENDED
+            one.events.put(outcome)
+        sequence.followers = []

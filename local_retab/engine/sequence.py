@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from enum import Enum
@@ -147,6 +147,12 @@ class Sequence:
     drafter: Drafter | None = None
     stable: int = 0
     """How many leading tokens other prompts are likely to share."""
+    background: bool = False
+    """Whether it stands back behind others (see ``priority``)."""
+    yielded_seconds: float = 0.0
+    """How long others were there before which it stands back; not part of its limit."""
+    followers: list[Sequence] = field(default_factory=list)
+    """Those that have chosen the same tokens so far (see ``following``); they wait, and are in no queue."""
     keep_at: int | None = None
     """How many leading tokens go to disk once they are computed."""
     number: int = field(default_factory=lambda: next(_ids))
@@ -194,22 +200,24 @@ class Sequence:
 
     def overdue(self) -> bool:
         """Whether the time limit has passed."""
-        return time.monotonic() - self.submitted > self.limits.seconds
+        return time.monotonic() - self.submitted - self.yielded_seconds > self.limits.seconds
 
 
 class Generation:
     """The owner's handle: iterate it for events, close it to stop the decoding within one step.
 
     Iterating ends after the last event; ``finish`` then says why. Raises the typed error of a failed run, and
-    GenerationCancelledError after ``close``.
+    GenerationCancelledError after ``close``. ``votes`` are the sampled answers beside it; what ends it before they
+    have written anything else ends them too.
     """
 
-    __slots__ = ("__weakref__", "_ended", "_sequence", "finish")
+    __slots__ = ("__weakref__", "_ended", "_sequence", "finish", "votes")
 
-    def __init__(self, sequence: Sequence) -> None:
+    def __init__(self, sequence: Sequence, votes: Iterable[Sequence] = ()) -> None:
         self._sequence = sequence
         self._ended = False
         self.finish: Finish | None = None
+        self.votes = tuple(map(Generation, votes))
 
     @property
     def statistics(self) -> Statistics:

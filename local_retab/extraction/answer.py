@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from local_retab.engine.sampler import Sampling
 from local_retab.engine.sequence import Limits, PromptPart, document_start
 from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.absence import Absence
@@ -18,13 +20,12 @@ from local_retab.extraction.partial import MISSING, Missing, PartialJson, Partia
 from local_retab.wire import Consensus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydantic import JsonValue
 
     from local_retab.documents import Page
     from local_retab.engine.engine import Engine
-    from local_retab.engine.sampler import Sampling
     from local_retab.engine.sequence import Generation, ImagePart, Statistics
     from local_retab.extraction.task import Task
 
@@ -76,20 +77,25 @@ class Answer:
         note = f"\n\nAn earlier answer was refused: {self._problem.message} Answer so that this does not happen."
         return with_note(prompt, note)
 
-    def submit(
-        self, engine: Engine, prompt: list[PromptPart | ImagePart], sampling: Sampling | None = None
-    ) -> Generation:
-        """Start an attempt, or with ``sampling`` a vote beside it."""
+    def submit(self, engine: Engine, prompt: list[PromptPart | ImagePart]) -> Generation:
+        """Start an attempt, with its votes."""
         texts = [part.text for part in prompt[document_start(prompt) :] if isinstance(part, PromptPart)]
-        copies = Copies(texts, self.plan.reasoning_prefix)
-        generation = engine.submit(self.corrected(prompt), self.plan.grammar, self.limits, sampling, copies)
+        generation = engine.submit(
+            self.corrected(prompt),
+            self.plan.grammar,
+            self.limits,
+            drafter=partial(Copies, texts, self.plan.reasoning_prefix),
+            votes=[Sampling(seed) for seed in range(1, self._task.parameters.n_consensus)],
+            background=self._task.background,
+        )
+        for vote in generation.votes:
+            self._task.stop.watch(vote)
         return self._task.stop.watch(generation)
 
-    def ballots(self, submit: Callable[[Sampling], Generation]) -> Ballots:
+    def ballots(self, generation: Generation) -> Ballots:
         """The sampled votes beside one attempt; none at n_consensus 1."""
         plan = self.plan
-        count = self._task.parameters.n_consensus - 1
-        return Ballots(count, submit, lambda: PartialJson(plan.shape, self._absence), plan.validate)
+        return Ballots(generation.votes, lambda: PartialJson(plan.shape, self._absence), plan.validate)
 
     def attempt(self, generation: Generation, ballots: Ballots) -> Iterator[JsonValue | Missing]:
         """One attempt: after each event the visible value where it is to be shown, else MISSING; then validation.

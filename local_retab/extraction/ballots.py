@@ -1,6 +1,6 @@
 """The sampled votes of a consensus: further answers to the same prompt, decoded beside the first one.
 
-They start when the first answer's prefill is done, so that all share its KV, and draw with seeds of their own.
+They draw with seeds of their own and share all that they have in common (see ``engine.following``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from local_retab.engine.sampler import Sampling
 from local_retab.errors import OutputValidationError
 from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
 
@@ -23,31 +22,21 @@ if TYPE_CHECKING:
 
 
 class Ballots:
-    """``submit`` starts one generation; ``machine`` makes what reads its answer; ``validate`` raises
-    OutputValidationError for an answer that breaks the schema, which is then no vote."""
+    """Reads ``generations``; ``machine`` makes what reads one answer; ``validate`` raises OutputValidationError for an
+    answer that breaks the schema, which is then no vote."""
 
     def __init__(
         self,
-        count: int,
-        submit: Callable[[Sampling], Generation],
+        generations: Sequence[Generation],
         machine: Callable[[], PartialJson],
         validate: Callable[[JsonValue], None],
     ) -> None:
-        self._count = count
-        self._submit = submit
-        self._make_machine = machine
         self._validate = validate
-        self._running: list[tuple[Generation, PartialJson]] = []
-        self._all: list[Generation] = []
-        self._started = False
+        self._all = generations
+        self._running = [(generation, machine()) for generation in generations]
 
     def advance(self) -> None:
-        """Start the votes if they have not been, and read what they have written since."""
-        if not self._started:
-            self._started = True
-            for seed in range(1, self._count + 1):
-                self._all.append(self._submit(Sampling(seed)))
-                self._running.append((self._all[-1], self._make_machine()))
+        """Read what the votes have written since."""
         for vote in self._running:
             self._read(vote, vote[0].ready())
 
@@ -82,7 +71,7 @@ class Ballots:
     @property
     def wanted(self) -> bool:
         """Whether there are any."""
-        return self._count > 0
+        return bool(self._all)
 
     @property
     def statistics(self) -> list[Statistics]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from local_retab.extraction.anchoring import find_sources, to_wire
@@ -54,8 +53,7 @@ def _extract_at_once(
     prompt = write_prompt(task, engine, sight, pages)
     answer = Answer(task, pages)
     while answer.wanted:
-        submit = partial(answer.submit, engine, prompt)
-        with submit() as generation, answer.ballots(submit) as ballots:
+        with answer.submit(engine, prompt) as generation, answer.ballots(generation) as ballots:
             for output in answer.attempt(generation, ballots):
                 if not isinstance(output, Missing):
                     yield chunk_of(task, output)

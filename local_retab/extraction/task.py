@@ -62,6 +62,7 @@ class Task:
     profile: str = DEFAULT
     source: PageSource = pages
     """Where the document's pages come from."""
+    background: bool = False
 
     @property
     def cites(self) -> bool:

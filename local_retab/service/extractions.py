@@ -106,7 +106,8 @@ class Extractions(RecordCases[Extraction]):
             if cached is not None:
                 self.finish(_renewed(cached, begun, parameters))
                 return
-            run = self._runner.start(RunRequest(record.id, record.created_at, document, parameters))
+            request = RunRequest(record.id, record.created_at, document, parameters, background=True)
+            run = self._runner.start(request)
         except LocalRetabError as error:
             if not self._running.gives_back(record.id, error):
                 self.fail(begun, error)

@@ -36,12 +36,13 @@ A4 = (595.0, 842.0)
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One extraction to run: its identity, the document, and every parameter."""
+    """One extraction to run: its identity, the document, every parameter, and whether nobody waits for it."""
 
     id: str
     created_at: datetime
     document: Document
     parameters: ExtractionParameters
+    background: bool = False
 
 
 class Run(Protocol):
@@ -142,6 +143,7 @@ class LocalRunner:
             Stop(),
             profile,
             self._pages.pages,
+            background=request.background,
         )
         return task, model
 

@@ -32,7 +32,8 @@ class Running:
     """Work by record id.
 
     ``work`` runs a claimed record to its end, by kind. The threads start with the first background request, or with
-    ``serve``, which also takes over what dead processes left.
+    ``serve``, which also takes over what dead processes left. Beside work that someone waits for, one thread alone
+    begins new records: reading documents, by OCR above all, takes the processors from decoding.
     """
 
     def __init__(self, storage: Storage, threads: int) -> None:
@@ -58,6 +59,7 @@ class Running:
     def remove(self, record_id: str) -> None:
         with self._condition:
             self._runs.pop(record_id, None)
+            self._condition.notify_all()
 
     def cancel(self, record_id: str) -> None:
         """Stop the work on a record, if it is done here."""
@@ -108,7 +110,7 @@ class Running:
                 ]
                 for thread in self._threads:
                     thread.start()
-            self._condition.notify()
+            self._condition.notify_all()  # of the threads perhaps only the first may take it
 
     def serve(self) -> None:
         """Work off the queue, and whatever dead processes left, until ``close``."""
@@ -121,7 +123,7 @@ class Running:
         adopted = pruned = time.monotonic()
         while not self._closing:
             try:
-                record = self._storage.queue.claim()
+                record = self._storage.queue.claim() if self._may_begin(place) else None
                 if record is not None:
                     self._run(record)
                     continue
@@ -138,6 +140,11 @@ class Running:
             with self._condition:
                 if not self._closing:
                     self._condition.wait(POLL_SECONDS)
+
+    def _may_begin(self, place: int) -> bool:
+        """Whether the thread at ``place`` takes new records now."""
+        with self._condition:
+            return place == 0 or all(record_id in self._background for record_id in self._runs)
 
     def _run(self, record: Record) -> None:
         with self._condition:

@@ -101,7 +101,9 @@ class SchemaGenerations(RecordCases[SchemaGeneration]):
         self, begun: SchemaGeneration, documents: Sequence[Document], parameters: SchemaParameters, stopper: Stopper
     ) -> SchemaGeneration:
         sample = self._sample(documents, parameters, stopper)
-        request = RunRequest(begun.id, begun.created_at, sample, _as_extraction(parameters))
+        request = RunRequest(
+            begun.id, begun.created_at, sample, _as_extraction(parameters), background=parameters.background
+        )
         output: Any = None
         with closing(self._runner.start(request)) as run:
             for chunk in run:

@@ -101,6 +101,7 @@ class WorkerRunner:
             "created_at": request.created_at.isoformat(),
             "document": {name: getattr(document, name) for name in DESCRIBED},
             "parameters": request.parameters.model_dump(mode="json"),
+            "background": request.background,
         }
         run = self._submit(message, document.data)
         run.wait_for("accepted")

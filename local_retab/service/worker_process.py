@@ -94,6 +94,7 @@ class _Worker:
             datetime.fromisoformat(message["created_at"]),
             Document(**message["document"], data=data),
             ExtractionParameters.model_validate(message["parameters"]),
+            message["background"],
         )
         with closing(self._runner.start(request)) as run:
             with self._lock:

@@ -15,6 +15,7 @@ from local_retab.engine import scheduler as scheduler_module
 from local_retab.engine.backend import BatchToken
 from local_retab.engine.constraint import Constraint
 from local_retab.engine.draft import (
+    MAX_CALL_DRAFT_TOKENS,
     MAX_DRAFT_TOKENS,
     OPENING,
     PRIOR_RATIO,
@@ -128,10 +129,30 @@ class TestTheAnswer:
         items = [sequence_of(backend, Oracle(VALUE)) for _ in range(2)]
         for item in items:
             scheduler.add(item)
+        for tokens in range(1, 60):
+            scheduler._drafts.policy.costs.observe(tokens, 1.0)
         run(scheduler)
         assert [drain(item) for item in items] == [(VALUE.encode(), Finish.COMPLETE)] * 2
         rows = [sum(entry.logits for entry in batch) for batch in backend.batches]
-        assert max(rows) <= 2 + MAX_DRAFT_TOKENS
+        assert 2 + MAX_DRAFT_TOKENS < max(rows) <= 2 + MAX_CALL_DRAFT_TOKENS
+
+    def test_the_answer_so_far_is_as_it_was_after_a_guess(self) -> None:
+        backend = ScriptedBackend(lambda prompt: VALUE)
+        scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=64)
+        seen: list[bytes] = []
+
+        class Failing:
+            def guess(self, output: bytearray) -> Guess | None:
+                seen.append(bytes(output))
+                raise ValueError("a fault of the drafter")
+
+        item = sequence_of(backend, None)
+        item.drafter = Failing()
+        item.output += b'{"name":"'
+        item.constraint.consume(list(b'{"name":"Ada"'))
+        with pytest.raises(ValueError, match="a fault"):
+            scheduler._drafts.make(item, tokens=1, sequences=1, room=4)
+        assert (seen, bytes(item.output)) == ([b'{"name":"' + b',"tags":['], b'{"name":"')
 
 
 def policy_with(cost: Callable[[int], float], *, kind: str = "k", right: int = 0, wrong: int = 0) -> DraftPolicy:
@@ -177,11 +198,18 @@ class TestWhatPays:
         assert policy.length("k", 4, tokens=1, sequences=1) == 0
 
     def test_the_more_share_a_call_the_less_a_draft_saves(self) -> None:
-        policy = policy_with(lambda tokens: 1.0 + 0.4 * (tokens - 1), right=5)
+        policy = policy_with(lambda tokens: 1.0 + 0.85 * (tokens - 1), right=5)
         lengths = [policy.length("k", 12, tokens=count, sequences=count) for count in (1, 2, 5)]
         assert lengths == sorted(lengths, reverse=True)
         assert lengths[0] > 0
         assert lengths[-1] == 0
+
+    def test_five_votes_on_two_cores_are_drafted(self) -> None:
+        """Five answers in a call cost as measured there: a place less in it is a fifth of such a call less."""
+        policy = policy_with(lambda tokens: 34.0 + 20.0 * tokens, right=60)
+        assert policy.length("k", 12, tokens=5, sequences=5) >= 3
+        doubtful = policy_with(lambda tokens: 34.0 + 20.0 * tokens, wrong=30)
+        assert doubtful.length("k", 12, tokens=5, sequences=5) == 0
 
     def test_no_more_than_is_offered(self) -> None:
         assert policy_with(lambda tokens: 1.0, right=9).length("k", 2, tokens=1, sequences=1) == 2

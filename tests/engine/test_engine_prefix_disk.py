@@ -125,7 +125,7 @@ class TestPrompts:
         first, second = (sequence_of(backend, "same document") for _ in range(2))
         scheduler.add(first)
         scheduler.step()
-        scheduler._preempt(first)
+        scheduler._preempt(first, keep=False)
         assert first.keep_at is not None
         scheduler._waiting.clear()
         scheduler.add(second)

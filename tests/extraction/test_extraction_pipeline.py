@@ -127,6 +127,7 @@ class Recited:
     """A generation that recites a text, one byte at each tick of the clock."""
 
     statistics = Statistics()
+    votes = ()
 
     def __init__(self, text: bytes, clock: Clock, tick: float) -> None:
         self._text, self._clock, self._tick = text, clock, tick
@@ -157,7 +158,7 @@ class RecitingEngine:
     def tokenize(self, prompt: Sequence[PromptPart]) -> TokenizedPrompt:
         return TokenizedPrompt(list(range(len(prompt))))
 
-    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, *more: object) -> Recited:
+    def submit(self, prompt: Iterable[PromptPart], grammar: str, limits: Limits, **more: object) -> Recited:
         return self._generation
 
 

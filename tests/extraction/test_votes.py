@@ -16,6 +16,7 @@ from scripted_backend import END, ScriptedBackend
 
 from local_retab.documents import load
 from local_retab.engine.engine import Engine
+from local_retab.engine.sequence import Generation
 from local_retab.errors import GenerationCancelledError
 from local_retab.extraction.ballots import common
 from local_retab.extraction.partial import MISSING, extends
@@ -172,18 +173,19 @@ def test_a_wish_to_stop_reaches_every_vote(settings: Settings) -> None:
     parameters = ExtractionParameters(json_schema=SCHEMA, n_consensus=4)
     task = Task("extr_1", now(), document, parameters, plan_schema(SCHEMA, settings=settings), settings, stop)
     with Engine(backend, max_sequences=8, prefill_chunk=64) as engine:
-        submitted: list[object] = []
+        submitted: list[Generation] = []
         submit = engine.submit
 
-        def stop_at_the_last(*arguments: Any) -> Any:
-            submitted.append(arguments)
-            if len(submitted) == 4:
-                stop.set()
-            return submit(*arguments)
+        def stopping(*arguments: Any, **options: Any) -> Generation:
+            submitted.append(submit(*arguments, **options))
+            stop.set()
+            return submitted[-1]
 
-        engine.submit = stop_at_the_last  # type: ignore[method-assign]
+        engine.submit = stopping  # type: ignore[method-assign]
         with pytest.raises(GenerationCancelledError):
             list(extract(task, engine))
+        (generation,) = submitted
+        assert [vote._sequence.cancelled for vote in (generation, *generation.votes)] == [True] * 4
         assert not [slot for slot in engine._scheduler._pool._slots if slot.busy]
 
 

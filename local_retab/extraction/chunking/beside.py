@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 from local_retab.errors import LocalRetabError
@@ -74,8 +73,10 @@ class Reading:
         if profile_named(self._task.profile).reads_text:
             prompt = with_note(prompt, self._note)
         while self.answer.wanted:
-            submit = partial(self.answer.submit, self._engine, prompt)
-            with submit() as generation, self.answer.ballots(submit) as ballots:
+            with (
+                self.answer.submit(self._engine, prompt) as generation,
+                self.answer.ballots(generation) as ballots,
+            ):
                 self._generation = generation
                 yield
                 for _ in self.answer.attempt(generation, ballots):
