@@ -30,7 +30,7 @@ class Sampling:
     """
 
     seed: int
-    temperature: float = 0.6
+    temperature: float = 0.3
     min_p: float = 0.05
 
     def generator(self) -> np.random.Generator:

@@ -23,9 +23,30 @@ def write_next(sequence: Sequence, logits: NDArray[np.float32], backend: Backend
     choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
     if choice.token in backend.info.end_tokens:
         return True
-    sequence.constraint.consume([choice.token])
-    _append(sequence, [choice.token], backend, choice.logprob)
+    whole = _whole(choice.token, sequence, backend)
+    if whole is None:
+        sequence.constraint.consume([choice.token])
+        _append(sequence, [choice.token], backend, choice.logprob)
+    else:
+        sequence.constraint.consume([whole])
+        _append(sequence, [whole], backend)
     return _append_forced(sequence, backend)
+
+
+def _whole(token: int, sequence: Sequence, backend: Backend) -> int | None:
+    """The token in which the tokenizer writes the bytes that are forced here, where ``token`` ends amid them.
+
+    A model that would write `": "` chooses `":`, and then finds a quotation mark forced that it would not write there:
+    what it says of the token after it is noise, and `"N` as good as `"`.
+    """
+    text, forced = backend.token_bytes(token), sequence.constraint.forced_bytes()
+    if not text or len(text) >= len(forced) or not forced.startswith(text):
+        return None
+    first = backend.tokenize(forced.decode("utf-8", "ignore"), special=False)[:1]
+    wider = b"".join(map(backend.token_bytes, first))
+    if len(wider) <= len(text) or not forced.startswith(wider) or not sequence.constraint.allows_all(first):
+        return None
+    return first[0]
 
 
 def _append_forced(sequence: Sequence, backend: Backend) -> bool:
