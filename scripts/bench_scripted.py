@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from local_retab.errors import EngineError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -106,7 +108,7 @@ class ScriptedModel:
         sequence: int,
         logits: bool,
     ) -> None:
-        raise NotImplementedError("it reads text only")
+        raise EngineError("The scripted model reads text only.")
 
     def close(self) -> None:
         self._vocabulary.close()
