@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Level:
     sheets: int = 1
 
 
-LEVELS = (
+IN_CELLS = (
     Level(("lines",), (12, 16), (2, 4), 3),
     Level(("lines",), (14, 18), (4, 7), 5),
     Level(("lines", *PAGES), (16, 20), (8, 12), 6),
@@ -38,6 +38,7 @@ LEVELS = (
     Level(("lines", *PAGES, *PAGES), (16, 22), (16, 25), 8),
     Level(("lines", *PAGES, *PAGES), (16, 22), (16, 25), 8),
 )
+LEVELS = IN_CELLS + tuple(replace(level, cells=False) for level in IN_CELLS)
 READING = (
     Level(("text",), (14, 18), (6, 10)),
     Level(("text", *PAGES), (16, 22), (10, 18)),
@@ -76,8 +77,15 @@ class Batch:
     asked: Tensor
     aims: Tensor
     slots: Tensor
-    pages: list[Page]
-    questions: list[Question]
+
+    def __len__(self) -> int:
+        """Documents."""
+        return len(self.classes)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch, there."""
+        moved = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in moved.items() if isinstance(value, Tensor)})
 
 
 def make_batch(
@@ -124,8 +132,6 @@ def make_batch(
         asked=torch.full((len(pages), longest, len(LESSONS)), UNKNOWN),
         aims=torch.full((len(pages), longest), UNKNOWN),
         slots=torch.zeros(len(pages), longest, dtype=torch.long),
-        pages=pages,
-        questions=asked,
     )
     for index, question in enumerate(asked):
         length = len(question.tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,13 @@ class Content:
         rng = self.rng
         if self.unseen:
             return rng.choice(UNSEEN_WORDS)
-        if rng.random() < 0.5:
+        chance = rng.random()
+        if chance < 0.4:
             return rng.choice(known)
-        return "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 3))).capitalize()
+        if chance < 0.7:
+            return "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 3))).capitalize()
+        # Letters without a pattern: what a word begins with is no sign of how it goes on.
+        return "".join(rng.choice(ascii_lowercase) for _ in range(rng.randint(3, 9))).capitalize()
 
     def company(self) -> str:
         rng = self.rng

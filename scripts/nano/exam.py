@@ -28,9 +28,11 @@ class ExamPage:
     """One document to be read: its picture, the schema, and the right answer.
 
     ``group``: ``seen_fonts`` are pages as in training, drawn afresh; the others have fonts, or words, kept from it.
+    ``writing``: ``fixed_pitch``, in cells, or ``proportional``.
     """
 
     group: str
+    writing: str
     kind: str
     picture: Path
     schema: dict[str, Any]
@@ -55,20 +57,21 @@ def draw_exam(folder: Path, *, seed: int, pages: int, sheets: int = 1) -> list[E
         rng = random.Random(f"exam {seed} {index}" if sheets == 1 else f"exam {seed} {index} {sheets}")
         group = GROUPS[index % len(GROUPS)]
         faces = unseen if group == "unseen_fonts" else seen
-        words = group == "unseen_words"
+        words, cells = group == "unseen_words", index // 12 % 2 == 0
         side = [rng.randint(*sides) * PATCH for sides in (COLUMNS, ROWS if sheets == 1 else LOW)]
-        page = draw_up(faces, *side, rng, kind=PAGES[index % len(PAGES)], cells=True, unseen=words)
+        page = draw_up(faces, *side, rng, kind=PAGES[index % len(PAGES)], cells=cells, unseen=words)
         pictures = [Image.fromarray(rasterise(page, rng)[0])]
         if sheets == 2:
             kind = rng.choice(SECOND)
-            second = draw_up(faces, *side, rng, kind=kind, cells=True, unseen=words, items=False)
+            second = draw_up(faces, *side, rng, kind=kind, cells=cells, unseen=words, items=False)
             pictures.append(Image.fromarray(rasterise(second, rng)[0]))
             page = stack(page, second)
         question = ask(page, rng)
         picture = folder / f"page-{index:03}{'.png' if sheets == 1 else '.tiff'}"
         more = {"save_all": True, "append_images": pictures[1:], "compression": "tiff_lzw"} if sheets == 2 else {}
         pictures[0].save(picture, **more)
-        exam.append(ExamPage(group, page.kind, picture, question.schema, json.loads(question.answer)))
+        writing = "fixed_pitch" if cells else "proportional"
+        exam.append(ExamPage(group, writing, page.kind, picture, question.schema, json.loads(question.answer)))
     return exam
 
 
@@ -109,7 +112,7 @@ class Marks:
 
     def add(self, page: ExamPage, output: dict[str, Any]) -> None:
         for kind, right in mark(page.gold, output):
-            for name in (page.group, f"{page.kind}s", kind):
+            for name in (page.group, f"{page.group}_{page.writing}", f"{page.kind}s", kind):
                 self.all[name] += 1
                 self.right[name] += right
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -46,23 +47,29 @@ class Sizes:
 
 def character_codes() -> Tensor:
     """(CLASSES, CODE): a fixed vector a character, spread apart; class 0, no character, is the zero vector."""
-    generator = torch.Generator().manual_seed(7)
-    points = functional.normalize(torch.randn(CLASSES - 1, CODE, generator=generator), dim=1)
-    with torch.no_grad():
+    with torch.no_grad(), torch.device("cpu"):  # the same ones for every device
+        generator = torch.Generator().manual_seed(7)
+        points = functional.normalize(torch.randn(CLASSES - 1, CODE, generator=generator), dim=1)
         for _ in range(300):  # each point away from its near neighbours
             near = torch.exp(6 * (points @ points.T))
             near.fill_diagonal_(0)
             points = functional.normalize(points - 0.1 * (near @ points) / near.sum(1, keepdim=True), dim=1)
-    return torch.cat([torch.zeros(1, CODE), CODE_NORM * points])
+    return functional.pad(CODE_NORM * points, (0, 0, 1, 0)).to(torch.get_default_device())
 
 
 def spare_codes(width: int) -> Tensor:
     """(2, width): what all tokens have, and what image tokens have besides, in the dimensions that hold no character.
     By the first a head can look for places and not for characters."""
-    spare = torch.zeros(2, width)
-    generator = torch.Generator().manual_seed(8)
-    basis, _ = torch.linalg.qr(torch.randn(width - PLACES * CODE, 2, generator=generator))
-    spare[:, PLACES * CODE :] = basis.T * torch.tensor([[3.0], [2.0]])
+    return _spare_codes(width).to(torch.get_default_device())
+
+
+@cache
+def _spare_codes(width: int) -> Tensor:
+    with torch.device("cpu"):
+        spare = torch.zeros(2, width)
+        generator = torch.Generator().manual_seed(8)
+        basis, _ = torch.linalg.qr(torch.randn(width - PLACES * CODE, 2, generator=generator))
+        spare[:, PLACES * CODE :] = basis.T * torch.tensor([[3.0], [2.0]])
     return spare
 
 

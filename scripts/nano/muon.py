@@ -1,11 +1,12 @@
 """The optimiser: Muon for the matrices inside the blocks, AdamW for everything else.
 
 Muon is momentum whose update is orthogonalised by five Newton-Schulz steps (Keller Jordan, 2024,
-https://kellerjordan.github.io/posts/muon/). Here in float32: these processors have no fast bfloat16.
+https://kellerjordan.github.io/posts/muon/). Here in float32, all matrices of one shape at once.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """Push all singular values of a matrix towards 1."""
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Push all singular values of matrices (..., height, width) towards 1."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
-        product = x @ x.T
+        product = x @ x.mT
         x = 3.4445 * x + (-4.775 * product + 2.0315 * product @ product) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -33,16 +34,24 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
         for group in self.param_groups:
+            waiting = defaultdict(list)  # those of one shape take their steps together
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if "moving" not in state:
-                    state["moving"] = torch.zeros_like(parameter)
-                moving = state["moving"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalise(parameter.grad.lerp(moving, group["momentum"]))
-                scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
-                parameter.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"] * scale)
+                if parameter.grad is not None:
+                    waiting[parameter.shape].append(parameter)
+            for shape, parameters in waiting.items():
+                scale = max(1.0, shape[0] / shape[1]) ** 0.5
+                updates = orthogonalise(torch.stack([self._moved(each, group["momentum"]) for each in parameters]))
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"] * scale)
+
+    def _moved(self, parameter: Tensor, momentum: float) -> Tensor:
+        """The gradient with Nesterov momentum."""
+        state = self.state[parameter]
+        if "moving" not in state:
+            state["moving"] = torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        moving = state["moving"].lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(moving, momentum)
 
 
 class Optimisers:

@@ -44,9 +44,9 @@ def test_no_items_where_there_are_none_is_right() -> None:
 
 def test_marks_are_shares_by_group_and_kind() -> None:
     marks = Marks.none()
-    page = ExamPage("seen_fonts", "receipt", Path("page.png"), {}, {"name": "Ann", "total": 1.0})
+    page = ExamPage("seen_fonts", "proportional", "receipt", Path("page.png"), {}, {"name": "Ann", "total": 1.0})
     marks.add(page, {"name": "Ann", "total": 2.0})
-    assert marks.share("seen_fonts") == marks.share("receipts") == 0.5
+    assert marks.share("seen_fonts") == marks.share("seen_fonts_proportional") == marks.share("receipts") == 0.5
     assert (marks.share("text"), marks.share("number"), marks.share("unseen_fonts")) == (1.0, 0.0, 0.0)
 
 

@@ -13,11 +13,13 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from nano.alphabet import CLASS_OF, CLASSES, encode  # noqa: E402
 from nano.batches import LESSONS, LEVELS, READING, make_batch  # noqa: E402
 from nano.circuit import begin_decoder, begin_tower  # noqa: E402
+from nano.feed import Feed  # noqa: E402
 from nano.fonts import Faces  # noqa: E402
 from nano.losses import answering_loss, reading_loss  # noqa: E402
 from nano.model import Decoder, Sizes, Tower, character_codes, code_of, patches, prepare  # noqa: E402
 from nano.muon import Optimisers, orthogonalise  # noqa: E402
 from nano.raster import SLOTS  # noqa: E402
+from nano.stage import Plan, Stage  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,43 @@ def test_updates_are_orthogonal() -> None:
     singular = torch.linalg.svdvals(update)
     assert singular.min() > 0.6
     assert singular.max() < 1.3
+
+
+def test_batches_are_those_of_their_steps_whoever_makes_them(faces: Faces) -> None:
+    feed = Feed("seed", lambda rng, level: make_batch(faces, rng, LEVELS[level], 300, pixels=False, questions=True))
+    alone = list(feed.batches(2, 5, workers=0))
+    assert len(alone) == 3
+    for mine, others in zip(alone, feed.batches(2, 5, workers=2), strict=True):
+        assert torch.equal(mine.tokens, others.tokens)
+    feed.level = 1
+    assert not torch.equal(feed[2].tokens, alone[0].tokens)
+
+
+def test_the_rate_rises_and_falls_to_nothing_by_whichever_limit_comes_first() -> None:
+    plan = Plan(steps=1000, seconds=100, decay=0.5, rate=0.01, device="cpu", workers=0)
+    assert plan.factor(29, 1) == 0.5
+    assert plan.factor(100, 10) == 1
+    assert plan.factor(750, 10) == pytest.approx(0.5)
+    assert plan.factor(100, 75) == pytest.approx(0.5)
+    assert plan.factor(100, 101) == 0
+
+
+def test_a_stage_goes_on_from_its_checkpoint(faces: Faces, tmp_path: Path) -> None:
+    def stage(steps: int) -> Stage:
+        torch.manual_seed(1)
+        tower = Tower(Sizes())
+        plan = Plan(steps, seconds=0, decay=0.5, rate=0.01, device="cpu", workers=0)
+        made = Stage("read", tmp_path, 1, {"tower": tower}, plan)
+        codes = character_codes()
+        made.run(
+            lambda rng, level: make_batch(faces, rng, READING[0], 100, pixels=True, questions=False),
+            lambda batch, rng: reading_loss(tower(prepare(batch.pixels)), batch.classes, codes),
+        )
+        return made
+
+    first = stage(2)
+    again = stage(3)
+    assert (first.step, again.step) == (2, 3)
+    assert again.pages > first.pages
+    weight = again.modules["tower"].state_dict()["patch.weight"]
+    assert not torch.equal(weight, first.modules["tower"].state_dict()["patch.weight"])
