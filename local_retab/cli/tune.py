@@ -41,8 +41,10 @@ def tune(
     gpu = on_gpu(settings)
     trials: list[Trial] = []
 
+    roomy = settings.model_copy(update={"context_tokens": max(settings.context_tokens, tuning.CONTEXT_TOKENS)})
+
     def measure(candidate: tuning.Tuning) -> Trial:
-        return tuning.measure(lambda chosen: open_backend(found, settings, chosen), candidate)
+        return tuning.measure(lambda chosen: open_backend(found, roomy, chosen), candidate)
 
     start = tuning.default_tuning(gpu=gpu)
     status = stderr_console().status(f"timing {printable(found.name)}") if has_screen() else nullcontext()

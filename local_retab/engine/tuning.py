@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 CLEARLY = 0.95  # of the time of what was best so far
 CHUNKS = (64, 128, 256, 512)
 PROMPT_TOKENS = 512
-STEPS = 8
+STEPS, STEP_TOKENS = 8, 4
+CONTEXT_TOKENS = PROMPT_TOKENS + STEPS * STEP_TOKENS  # that a measurement needs
 REPEATS = 3
 READ, WRITTEN = 1000, 100  # prompt tokens and decode calls of the extraction that is to be fast
 
@@ -94,7 +95,7 @@ def tune(start: Tuning, measure: Callable[[Tuning], Trial], *, cores: int) -> It
 
 
 def measure(open_backend: Callable[[Tuning], Backend], tuning: Tuning) -> Trial:
-    """Open a backend with ``tuning`` and time it. Raises ModelLoadError and EngineError."""
+    """Open a backend with ``tuning``, of CONTEXT_TOKENS or more, and time it. Raises ModelLoadError and EngineError."""
     with closing(open_backend(tuning)) as backend:
         text = "The quick brown fox jumps over the lazy dog. " * PROMPT_TOKENS
         tokens = backend.tokenize(text, special=False)[:PROMPT_TOKENS]
@@ -105,7 +106,7 @@ def measure(open_backend: Callable[[Tuning], Backend], tuning: Tuning) -> Trial:
             for begin in range(0, PROMPT_TOKENS, tuning.prefill_chunk_tokens):
                 prefill += _decode(backend, tokens[begin : begin + tuning.prefill_chunk_tokens], places)
             prefills.append(prefill / PROMPT_TOKENS)
-            steps += [_decode(backend, tokens[:4], places) for _ in range(STEPS)]
+            steps += [_decode(backend, tokens[:STEP_TOKENS], places) for _ in range(STEPS)]
             backend.cut(0, 0)
     return Trial(tuning, sorted(prefills)[REPEATS // 2], sorted(steps)[len(steps) // 2])
 

@@ -147,6 +147,11 @@ class Catalogue(_Record):
     def get(self, name: str) -> ModelEntry | None:
         return next((entry for entry in self.models if entry.name == name), None)
 
+    def entry_of(self, filename: str, size: int) -> ModelEntry | None:
+        """The entry whose model file is named so and has so many bytes."""
+        files = ((entry, entry.file("model")) for entry in self.models)
+        return next((entry for entry, file in files if file and (file.filename, file.size) == (filename, size)), None)
+
     @property
     def starter(self) -> ModelEntry:
         """The model to begin with."""

@@ -39,18 +39,20 @@ def is_path(name: str) -> bool:
     return "/" in name or "\\" in name or name.endswith(".gguf")
 
 
-def resolve_path(name: str) -> InstalledModel:
+def resolve_path(name: str, catalogue: Catalogue) -> InstalledModel:
     """The model in a file outside the store, with the projector that is ``mmproj-`` and the same name beside it.
 
-    Raises ModelNotFoundError, or ModelLoadError when a file is not GGUF or is not what its name says.
+    A file that the catalogue knows has what the catalogue says of it, its way of asking above all. Raises
+    ModelNotFoundError, or ModelLoadError when a file is not GGUF or is not what its name says.
     """
     path = find_file(name)
     check_gguf(path, "model")
+    entry = catalogue.entry_of(path.name, path.stat().st_size)
     projector = path.with_name(f"mmproj-{path.name}")
     if not projector.is_file():
-        return InstalledModel(path.stem, path, None, None, None)
+        return InstalledModel(path.stem, path, None, None, entry)
     check_gguf(projector, "projector")
-    return InstalledModel(path.stem, path, projector, None, None)
+    return InstalledModel(path.stem, path, projector, None, entry)
 
 
 def find_file(name: str) -> Path:

@@ -214,7 +214,7 @@ class Store:
         """The model of a path or of a name that is not a tier."""
         with file_errors(ModelError, name, self.root):
             if is_path(name):
-                return resolve_path(name)
+                return resolve_path(name, self.catalogue)
             manifest = self._manifest(name)
             check_sizes(self.root / name, manifest)
             return self._model(manifest)

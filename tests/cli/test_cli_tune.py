@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from scripted_cli import Inputs, Result
 
-from local_retab.engine import tuning
+from local_retab.engine import opening, tuning
 from local_retab.engine.tuning import Trial, Tuning
 
 Run = Callable[..., Result]
@@ -35,6 +35,22 @@ def test_json_has_all_trials(run: Run, inputs: Inputs) -> None:
     assert found["best"] in found["trials"]
     assert found["best"]["tuning"]["flash_attention"] is True
     assert len(found["trials"]) > 4
+
+
+def test_a_small_context_is_no_hindrance(run: Run, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts = set()
+
+    def measure(open_backend: Callable[[Tuning], object], tuning: Tuning) -> Trial:
+        open_backend(tuning)
+        return Trial(tuning, 1.0, 1.0)
+
+    monkeypatch.setattr(tuning, "measure", measure)
+    monkeypatch.setattr(
+        opening, "open_backend", lambda _model, settings, _tuning: contexts.add(settings.context_tokens)
+    )
+    monkeypatch.setenv("LOCAL_RETAB_CONTEXT_TOKENS", "300")
+    assert run("tune", "--model", inputs.model).code == 0
+    assert contexts == {tuning.CONTEXT_TOKENS}
 
 
 def test_a_model_that_is_not_there(run: Run) -> None:

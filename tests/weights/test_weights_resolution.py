@@ -41,6 +41,17 @@ def test_a_path_is_a_model(make_store: MakeStore, write: Write, monkeypatch: pyt
     assert store.resolve("~/local.gguf", Settings()).path == path
 
 
+def test_a_file_that_the_catalogue_knows_has_its_entry(make_store: MakeStore, write: Write) -> None:
+    path = write("known.gguf", gguf())
+    file = {"role": "model", "filename": "known.gguf", "size": path.stat().st_size, "sha256": "0" * 64}
+    store = make_store(entry("family", files=[file], prompt_profile="nuextract", stop_tokens=["<end>"]))
+    found = store.resolve(str(path), Settings()).entry
+    assert found is not None
+    assert (found.name, found.prompt_profile, found.stop_tokens) == ("family", "nuextract", ("<end>",))
+    longer = write("known.gguf", gguf() + b"more")
+    assert store.resolve(str(longer), Settings()).entry is None
+
+
 @pytest.mark.parametrize("name", ["nowhere.gguf", "/nowhere/x.gguf", "a\\b", "~nobody-here/a", "a\0/b", "../..", "/"])
 def test_a_path_without_a_file_is_not_found(name: str, make_store: MakeStore) -> None:
     with pytest.raises(ModelNotFoundError, match="there is no such file"):
