@@ -1,11 +1,12 @@
-"""Values that small models write where they mean null, at places that may be null."""
+"""What small models write and do not mean: words and numbers for null, at places that may be null, and numbers with the
+decimal point where the document has a separator of thousands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from local_retab.extraction.readings import printed_numbers
+from local_retab.extraction.readings import printed_numbers, slips
 from local_retab.extraction.spots import PageWords
 
 if TYPE_CHECKING:
@@ -26,7 +27,16 @@ class Absence:
     """
 
     def __init__(self, pages: Sequence[Page] | None) -> None:
-        self._printed = None if pages is None else frozenset(_printed(pages))
+        rows = list(_rows(pages or ()))
+        self._printed = None if pages is None else {value for row in rows for value in printed_numbers(row)}
+        self._slips = dict(slip for row in rows for word in row for slip in slips(word))
+
+    def read(self, written: str, value: float) -> float:
+        """A finished number as the document has it: it is told by its digits where the point has slipped."""
+        meant = self._slips.get(written.removeprefix("-"))
+        if meant is None or self._printed is None or round(abs(value), 6) in self._printed:
+            return value
+        return -meant if written.startswith("-") else meant
 
     def may_begin(self, text: str) -> bool:
         """Whether a string that begins so may still turn out to be a word for null."""
@@ -44,9 +54,8 @@ class Absence:
         return round(abs(value), 6) not in self._printed
 
 
-def _printed(pages: Sequence[Page]) -> set[float]:
-    found: set[float] = set()
+def _rows(pages: Sequence[Page]) -> Iterator[list[str]]:
+    """The words of each row."""
     for page in map(PageWords.of, pages):
         for row in page.rows:
-            found.update(printed_numbers([page.words[index].text for index in row]))
-    return found
+            yield [page.words[index].text for index in row]

@@ -157,7 +157,9 @@ class PartialJson:
         end = find(lexical.NUMBER_END, text, at)
         self._parts.append(text[at:end])
         if end < len(text):
-            self._end_scalar(lexical.to_number(self._take_parts()))
+            written = self._take_parts()
+            value = lexical.to_number(written)
+            self._end_scalar(self._absence.read(written, value) if self._absence else value)
         return end
 
     def _string(self, text: str, at: int) -> int:

@@ -8,6 +8,7 @@ from datetime import date
 from functools import lru_cache
 
 _NUMBER = re.compile(r"\d[\d.,'’]*")
+_GROUPED = re.compile(r"(?<![\d.,'’])(\d{1,3})((?:([.,'’])\d{3})(?:\3\d{3})*)(?:[.,](\d+))?(?![\d.,'’]*\d)")
 _MONTHS = (
     "jan janv januar enero gennaio janeiro januari",
     "feb fév fev februar febrero febbraio fevereiro februari",
@@ -63,6 +64,15 @@ def printed_numbers(words: Sequence[str]) -> Iterator[float]:
         for count in (1, 2, 3):
             for value in numbers("".join(words[start : start + count])):
                 yield round(abs(value), 6)
+
+
+def slips(text: str) -> Iterator[tuple[str, float]]:
+    """How a number that is printed with thousands separators is written by who must not write one and takes the first
+    for the decimal point: `12,345.67` as `12.34567`; and the number."""
+    for found in _GROUPED.finditer(text):
+        first, groups, mark, fraction = found.groups()
+        rest = groups.replace(mark, "")
+        yield f"{first}.{rest}{fraction or ''}", float(f"{first}{rest}.{fraction or 0}")
 
 
 def _plain(digits: str) -> set[str]:

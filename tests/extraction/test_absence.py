@@ -59,8 +59,39 @@ def test_what_stands_for_null(value: Any, absent: bool) -> None:
     assert ABSENCE.is_meant(value) is absent
 
 
+STATEMENT = Absence([page("TX1 12,345.67 245,916.00 1,200\nTX2 1'234'567.8 1.234,56 (9,999.50)")])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("12.34567", 12345.67),
+        ("-12.34567", -12345.67),
+        ("245.91600", 245916.0),
+        ("1.2345678", 1234567.8),
+        ("1.23456", 1234.56),
+        ("9.99950", 9999.5),
+        ("12345.67", 12345.67),
+        ("1.200", 1.2),  # can be read so
+        ("245.916", 245.916),  # other digits
+        ("12.34568", 12.34568),
+        ("12", 12),
+    ],
+)
+def test_a_point_that_slipped_to_the_thousands_is_put_back(written: str, meant: float) -> None:
+    assert STATEMENT.read(written, float(written)) == meant
+    schema = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
+    plan = plan_schema(schema, settings=Settings())
+    machine = PartialJson(plan.shape, STATEMENT)
+    machine.feed(f'{{"total":{written}'.encode())
+    assert machine.snapshot() == {}  # a number is shown when it is complete
+    machine.feed(b"}")
+    assert machine.flush() == {"total": meant}
+
+
 def test_numbers_are_believed_where_the_text_is_not_known() -> None:
     assert not Absence(None).is_meant(84.5)
+    assert Absence(None).read("12.34567", 12.34567) == 12.34567
 
 
 def read(text: str, absence: Absence | None = ABSENCE) -> tuple[list[Any], Any, list[str]]:
