@@ -125,7 +125,7 @@ def measure(engines: list[str], model: str, schema: Path, documents: list[Path])
     from local_retab import Settings
     from local_retab.documents import load
     from local_retab.engine.opening import gpu_layers, tuning_of
-    from local_retab.extraction.prompt import STYLE, join_pages
+    from local_retab.extraction.prompt import TASK, join_pages
     from local_retab.extraction.reading import read_pages
 
     settings = Settings.from_environment()
@@ -141,7 +141,7 @@ def measure(engines: list[str], model: str, schema: Path, documents: list[Path])
         "model": model,
         "model_path": str(found.path),
         "schema": json.loads(schema.read_text()),
-        "task": STYLE.task,
+        "task": TASK,
         "threads": tuning.threads,
         "gpu_layers": gpu_layers(settings),
         "flash_attention": tuning.flash_attention,

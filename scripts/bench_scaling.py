@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_scripted import ScriptedModel
-from curves_svg import Curve, draw
+from curves_svg import Curve
+from panels_svg import draw
 from statements import SCHEMA, make_statement
 
 from local_retab import Retab, Settings

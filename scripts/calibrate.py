@@ -11,28 +11,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
+from reliability import Leaf, calibration_error, table
 from rich.console import Console
 
 from local_retab.extraction.likelihood import CALIBRATION, interpolated, raw_of
 
-BINS = 10
 MIN_BLOCK = 12
 OWN_SHARE = 0.02
 """How much of a likelihood is its raw probability, so that values of one block keep their order."""
 
 
-class Leaf(NamedTuple):
-    """The likelihood of a scored value, raw where not said otherwise, and whether the value is right."""
-
-    raw: float
-    right: bool
-
-
 def documents(folder: Path) -> list[list[Leaf]]:
-    """The scored values of each document of the reports in ``folder``; calibrated likelihoods are mapped back."""
+    """The scored values of each document of the reports in ``folder``; likelihoods are mapped back to raw ones."""
     found: list[list[Leaf]] = []
     for path in sorted(folder.glob("*.json")):
         for run in json.loads(path.read_text())["runs"]:
@@ -47,7 +40,7 @@ def fit(found: Sequence[Leaf]) -> list[tuple[float, float]]:
     """Growing points (raw, share right): isotonic regression by pooling neighbours (pool adjacent violators)."""
     blocks: list[list[float]] = []
     for leaf in sorted(found):
-        blocks.append([leaf.raw, float(leaf.right), 1.0])
+        blocks.append([leaf.likelihood, float(leaf.right), 1.0])
         while len(blocks) > 1 and (
             blocks[-2][2] < MIN_BLOCK or blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]
         ):
@@ -60,29 +53,13 @@ def fit(found: Sequence[Leaf]) -> list[tuple[float, float]]:
 
 def predicted(found: Sequence[Leaf], points: Sequence[tuple[float, float]]) -> list[Leaf]:
     """``found`` with the likelihoods that ``points`` give."""
-    return [Leaf(interpolated(leaf.raw, points), leaf.right) for leaf in found]
+    return [Leaf(interpolated(leaf.likelihood, points), leaf.right) for leaf in found]
 
 
 def held_out(found: Sequence[Sequence[Leaf]]) -> list[Leaf]:
     """Every value with the likelihood of points that were fitted on the other half of the documents."""
     halves = [[leaf for document in found[start::2] for leaf in document] for start in (0, 1)]
     return [leaf for here, other in (halves, reversed(halves)) for leaf in predicted(here, fit(other))]
-
-
-def table(found: Sequence[Leaf]) -> tuple[list[str], float]:
-    """A reliability table in Markdown, and the ECE, of values whose ``raw`` is what is claimed of them."""
-    rows = ["| likelihood | values | mean likelihood | right |", "| --- | --- | --- | --- |"]
-    error = 0.0
-    for index in range(BINS):
-        inside = [leaf for leaf in found if min(int(leaf.raw * BINS), BINS - 1) == index]
-        if inside:
-            mean = sum(leaf.raw for leaf in inside) / len(inside)
-            share = sum(leaf.right for leaf in inside) / len(inside)
-            error += abs(mean - share) * len(inside) / len(found)
-            rows.append(
-                f"| {index / BINS:.1f} to {(index + 1) / BINS:.1f} | {len(inside)} | {mean:.2f} | {share:.2f} |"
-            )
-    return rows, error
 
 
 def main(
@@ -93,8 +70,7 @@ def main(
     console = Console(width=120)
 
     def show(name: str, found: Sequence[Leaf]) -> None:
-        rows, error = table(found)
-        console.print("\n".join([f"{name}: {len(found)} values, ECE {error:.3f}", *rows]))
+        console.print("\n".join([f"{name}: {len(found)} values, ECE {calibration_error(found):.3f}", *table(found)]))
 
     points = list(CALIBRATION)
     if fitted:

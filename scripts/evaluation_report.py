@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from evaluation_run import Result
+from evaluation_svg import Bars, Reliability, Share
+from panels_svg import draw
+from reliability import Leaf
 from rich.console import Console
 from rich.table import Table
 from scoring import Outcome
+
+MAX_BARS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Report:
             "scored": scored,
             "right": sum(result.right for result in results),
             "credit": sum(score.credit for result in results for score in result.scores.values()),
-            "floor": counts[Outcome.CORRECT_ABSENCE] + counts[Outcome.HALLUCINATION],
+            "floor": sum(result.floor for result in results),
             "outcomes": {outcome.value: counts[outcome] for outcome in Outcome},
             "schema_valid": sum(result.valid for result in results),
             "seconds": round(sum(result.seconds for result in results), 1),
@@ -46,24 +51,43 @@ class Report:
         }
 
     def by_field(self) -> dict[str, dict[str, float]]:
-        """Right, credit and count of each field; of nested answers none, whose leaves have places of their own."""
+        """Right, credit, count and floor of each field; none of nested answers, whose leaves have their own places."""
         found: dict[str, dict[str, float]] = {}
         for result in self.results:
             for field, score in result.scores.items():
                 if "/" not in field:
-                    entry = found.setdefault(field, {"right": 0, "credit": 0.0, "count": 0})
+                    entry = found.setdefault(field, {"right": 0, "credit": 0.0, "count": 0, "floor": 0})
                     entry["right"] += score.outcome.right
                     entry["credit"] += score.credit
                     entry["count"] += 1
+                    entry["floor"] += score.outcome.at_floor
         return found
 
     def by_group(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         for result in self.results:
-            entry = found.setdefault(result.item.group, {"right": 0, "scored": 0})
+            entry = found.setdefault(result.item.group, {"right": 0, "scored": 0, "floor": 0})
             entry["right"] += result.right
             entry["scored"] += len(result.scores)
+            entry["floor"] += result.floor
         return found
+
+    def shares(self) -> list[Share]:
+        """All fields, then each; where there are too many to look at, or they are nested, each group."""
+        fields = [Share(name, int(e["right"]), int(e["count"]), int(e["floor"])) for name, e in self.by_field().items()]
+        groups = [Share(name, e["right"], e["scored"], e["floor"]) for name, e in self.by_group().items() if name]
+        scored = sum(len(result.scores) for result in self.results)
+        whole = Share("all", sum(r.right for r in self.results), scored, sum(r.floor for r in self.results))
+        return [whole, *(fields if 0 < len(fields) <= MAX_BARS else groups)]
+
+    def leaves(self) -> list[Leaf]:
+        """The likelihood of every scored value that has one."""
+        return [
+            Leaf(result.likelihoods[field], score.outcome.right)
+            for result in self.results
+            for field, score in result.scores.items()
+            if field in result.likelihoods
+        ]
 
     def sources(self) -> tuple[int, int, int]:
         """Right, printed leaves; those of them with a source; sources whose box holds the value."""
@@ -122,10 +146,12 @@ class Report:
         ]
 
     def save(self, folder: Path) -> None:
-        """``<title>.json`` and ``<title>.md``."""
+        """``<title>.json``, ``<title>.md`` and, of the shares and the likelihoods, ``<title>.svg``."""
         folder.mkdir(parents=True, exist_ok=True)
         name = self.title.replace(" ", "-")
         (folder / f"{name}.json").write_text(json.dumps(self.summary(), indent=1))
+        panels = [Bars(self.title, self.shares()), Reliability("Likelihoods", self.leaves())]
+        (folder / f"{name}.svg").write_text(draw(panels))
         wrong = [
             f"| {result.item.id} | {field} | {score.outcome.value} |"
             for result in self.results

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import jsonschema
 from evaluation_sets import Item
+from evaluation_variants import Variant
 from rapidfuzz import fuzz
 from rich.console import Console
 from rich.progress import Progress
 from scoring import Score
 
 from local_retab import Extraction, LocalRetabError, Retab, Settings
-from local_retab.extraction import prompt
-from local_retab.extraction.prompt import PromptStyle
 from local_retab.extraction.readings import dates, numbers
 from local_retab.extraction.spots import bare
 from local_retab.service import ExtractionService
@@ -60,29 +60,40 @@ class Result:
     def right(self) -> int:
         return sum(score.outcome.right for score in self.scores.values())
 
+    @property
+    def floor(self) -> int:
+        """How many fields null would be right for."""
+        return sum(score.outcome.at_floor for score in self.scores.values())
 
-def evaluate(items: Sequence[Item], options: Options, style: PromptStyle) -> list[Result]:
-    """Every item in turn; the model stays in memory."""
+
+def evaluate(
+    items: Sequence[Item], options: Options, variants: Mapping[str, Variant]
+) -> Iterator[tuple[str, list[Result]]]:
+    """Every item in turn under each variant; the model stays in memory while the settings are the same."""
     console = Console(stderr=True)
-    prompt.STYLE = style
-    service = ExtractionService(Settings.from_environment())
-    with Retab(transport=service) as client, Progress(console=console, transient=True) as progress:
-        service.preload(options.model)
-        return [_run(client, item, options) for item in progress.track(items, description="extracting")]
+    for retries, group in groupby(variants.items(), lambda entry: entry[1].retries):
+        chosen = {} if retries is None else {"max_validation_retries": retries}
+        service = ExtractionService(Settings.from_environment(**chosen))
+        with Retab(transport=service) as client:
+            service.preload(options.model)
+            for name, variant in group:
+                with variant.written(), Progress(console=console, transient=True) as progress:
+                    results = [_run(client, item, options, variant) for item in progress.track(items, description=name)]
+                yield name, results
 
 
-def _run(client: Retab, item: Item, options: Options) -> Result:
+def _run(client: Retab, item: Item, options: Options, variant: Variant) -> Result:
     started = time.perf_counter()
     extraction: Extraction | None = None
     problem = ""
     try:
         extraction = client.extractions.create(
             item.document,
-            item.schema,
+            variant.schema(item.schema),
             model=options.model,
             n_consensus=options.n,
             absent=options.absent,
-            sources={"mode": "located"},
+            sources={"mode": variant.sources},
             bust_cache=True,
         )
     except LocalRetabError as error:

@@ -33,6 +33,11 @@ class Outcome(Enum):
     def right(self) -> bool:
         return self in (Outcome.MATCH, Outcome.CORRECT_ABSENCE)
 
+    @property
+    def at_floor(self) -> bool:
+        """Whether null for everything would be right here: there is no answer."""
+        return self in (Outcome.CORRECT_ABSENCE, Outcome.HALLUCINATION)
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

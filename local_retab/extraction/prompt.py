@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from local_retab.errors import RequestError
@@ -19,39 +18,18 @@ if TYPE_CHECKING:
     from local_retab.schema import SchemaPlan
     from local_retab.wire import ExtractionParameters
 
-LABEL_RULES = (
-    "- Copy values as they are printed, without the label. Numbers are plain: 1234.5, no thousands separators.\n"
-    "- Each field gets the value of its own label only. Give null for a field that may be null when the document "
-    "does not state it; never guess and never reuse another field's value.\n"
-)
-WHOLE_RULES = (
+RULES = (
     "- Copy values exactly and completely as they are printed, over all the lines that they take. An address begins "
     "with its house, lot or unit number and has no phone, tax or registration numbers. A company has its full name.\n"
     "- A date has no time of day. Numbers are plain: 1234.5, no currency, no thousands separators.\n"
     "- Each field gets the value of its own label only. Give null for a field that may be null when the document "
     "does not state it; never guess, never calculate, and never reuse another field's value.\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PromptStyle:
-    """What was measured to help and what not (docs/accuracy.md); the defaults are the product's."""
-
-    rules: str = WHOLE_RULES
-    document_first: bool = False  # the template after the document instead of before it
-    spatial: bool = True  # lines keep their indentation
-    iso_dates: bool = True  # dates are also written in ISO 8601 where the schema asks for it
-
-    @property
-    def task(self) -> str:
-        """The head of the system message."""
-        return (
-            "You read a document and fill in a JSON template with what the document says.\n"
-            f"{self.rules}- Answer with the JSON value alone."
-        )
-
-
-STYLE = PromptStyle()
+TASK = (
+    "You read a document and fill in a JSON template with what the document says.\n"
+    f"{RULES}- Answer with the JSON value alone."
+)
+"""The head of the system message. What was measured to help and what not: docs/accuracy.md."""
 
 ROLES = ("system", "user", "assistant")
 
@@ -61,32 +39,23 @@ def build_messages(
     parameters: ExtractionParameters,
     pages: Sequence[str],
     images: Sequence[Pixels] = (),
-    style: PromptStyle | None = None,
     numbers: Sequence[int] | None = None,
 ) -> list[Message]:
     """The chat for one extraction; ``pages`` are the laid-out texts, ``images`` one for each page or none.
 
-    ``numbers`` are those of the pages in their document; from 1 where they are not given.
-
-    ``style`` is STYLE where it is not given. Raises RequestError for a bad message.
+    ``numbers`` are those of the pages in their document; from 1 where they are not given. Raises RequestError for a bad
+    message.
     """
-    style = style or STYLE
-    system = [style.task]
+    system = [TASK]
     if plan.system_prompt:
         system.append(plan.system_prompt)
     if parameters.instructions:
         system.append(parameters.instructions)
     advice = json.dumps([plan.inference, *system[1:]], ensure_ascii=False)
-    if style.iso_dates and wants_iso_dates(advice):
+    if wants_iso_dates(advice):
         pages = with_iso_dates(pages, advice)
-    if not style.spatial:
-        pages = ["\n".join(line.strip() for line in page.split("\n")) for page in pages]
-    template = f"The template:\n{plan.template}"
+    system.append(f"The template:\n{plan.template}")
     ending = "\n\nFill in the template for this document."
-    if style.document_first:
-        ending = f"\n\n{template}{ending}"
-    else:
-        system.append(template)
     content: str | tuple[str | Pixels, ...] = f"The document:\n\n{join_pages(pages, numbers)}{ending}"
     if images:
         content = ("The document:\n\n", *illustrated(pages, images, numbers), ending)

@@ -8,7 +8,7 @@ import pytest
 
 from local_retab.errors import RequestError
 from local_retab.extraction.chat import Message
-from local_retab.extraction.prompt import STYLE, build_messages, join_pages
+from local_retab.extraction.prompt import TASK, build_messages, join_pages
 from local_retab.schema import load_schema, plan_schema
 from local_retab.settings import Settings
 from local_retab.wire import ExtractionParameters
@@ -25,7 +25,7 @@ def messages(schema: dict[str, Any] = SCHEMA, pages: tuple[str, ...] = ("the pag
 def test_the_task_and_the_template_come_before_the_document() -> None:
     system, user = messages()
     assert (system.role, user.role) == ("system", "user")
-    assert system.content.startswith(STYLE.task)
+    assert system.content.startswith(TASK)
     assert '"total"' in system.content
     assert "amount due" in system.content
     assert "the page" not in system.content
@@ -42,9 +42,7 @@ def test_the_schemas_and_the_callers_instructions_are_told_between_task_and_temp
     system = messages({**SCHEMA, "X-SystemPrompt": "Amounts are in euro."}, instructions="Ignore the header.")[
         0
     ].content
-    places = [
-        system.index(text) for text in (STYLE.task, "Amounts are in euro.", "Ignore the header.", "The template:")
-    ]
+    places = [system.index(text) for text in (TASK, "Amounts are in euro.", "Ignore the header.", "The template:")]
     assert places == sorted(places)
 
 

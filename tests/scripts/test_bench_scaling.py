@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from bench_scaling import Mark, follow, per_item, rows_schema, scripted_client
-from curves_svg import Curve, draw
+from curves_svg import Curve
+from panels_svg import draw
 from statements import SCHEMA, make_statement
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from calibrate import MIN_BLOCK, OWN_SHARE, Leaf, documents, fit, held_out, predicted, table
+from calibrate import MIN_BLOCK, OWN_SHARE, documents, fit, held_out, predicted
 from hypothesis import given
 from hypothesis import strategies as st
+from reliability import Leaf, calibration_error, table
 
 from local_retab.extraction.likelihood import CALIBRATION, interpolated
 
@@ -42,11 +43,10 @@ def test_neighbours_are_pooled_until_there_are_enough_and_they_grow() -> None:
 
 def test_the_table_and_its_error() -> None:
     found = [Leaf(0.95, True)] * 3 + [Leaf(0.95, False)] + [Leaf(0.15, False)] * 4
-    rows, error = table(found)
-    assert rows[2:] == ["| 0.1 to 0.2 | 4 | 0.15 | 0.00 |", "| 0.9 to 1.0 | 4 | 0.95 | 0.75 |"]
-    assert error == pytest.approx(0.5 * 0.15 + 0.5 * 0.20)
-    assert table([Leaf(1.0, True)]) == (["| likelihood | values | mean likelihood | right |",
-        "| --- | --- | --- | --- |", "| 0.9 to 1.0 | 1 | 1.00 | 1.00 |"], 0.0)  # fmt: skip
+    assert table(found)[2:] == ["| 0.1 to 0.2 | 4 | 0.15 | 0.00 |", "| 0.9 to 1.0 | 4 | 0.95 | 0.75 |"]
+    assert calibration_error(found) == pytest.approx(0.5 * 0.15 + 0.5 * 0.20)
+    assert table([Leaf(1.0, True)])[2:] == ["| 0.9 to 1.0 | 1 | 1.00 | 1.00 |"]
+    assert calibration_error([Leaf(1.0, True)]) == 0.0
 
 
 def test_documents_are_read_from_reports(tmp_path: Path) -> None:
@@ -58,19 +58,19 @@ def test_documents_are_read_from_reports(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("no report")
     (found,) = documents(tmp_path)
     assert [leaf.right for leaf in found] == [True, False, True]
-    assert [interpolated(leaf.raw, CALIBRATION) for leaf in found] == pytest.approx([0.9, 0.4, 0.7])
+    assert [interpolated(leaf.likelihood, CALIBRATION) for leaf in found] == pytest.approx([0.9, 0.4, 0.7])
 
 
 def test_no_value_is_judged_by_points_that_know_its_document() -> None:
     sure, wrong = [Leaf(0.9, True)] * MIN_BLOCK, [Leaf(0.9, False)] * MIN_BLOCK
     found = held_out([sure, wrong, sure, wrong])
     assert [leaf.right for leaf in found] == [True] * 2 * MIN_BLOCK + [False] * 2 * MIN_BLOCK
-    assert [leaf.raw for leaf in found] == pytest.approx([0.018] * 2 * MIN_BLOCK + [0.998] * 2 * MIN_BLOCK)
-    assert table(found)[1] == pytest.approx(0.99)
+    assert [leaf.likelihood for leaf in found] == pytest.approx([0.018] * 2 * MIN_BLOCK + [0.998] * 2 * MIN_BLOCK)
+    assert calibration_error(found) == pytest.approx(0.99)
 
 
 @given(LEAVES)
 def test_values_keep_their_order(found: list[Leaf]) -> None:
     ordered = sorted(found)
-    likelihoods = [leaf.raw for leaf in predicted(ordered, fit(found))]
+    likelihoods = [leaf.likelihood for leaf in predicted(ordered, fit(found))]
     assert likelihoods == sorted(likelihoods)
