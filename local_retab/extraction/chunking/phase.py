@@ -11,6 +11,7 @@ from local_retab.extraction.chunking.beside import PART_NOTE, Reading, beside, w
 from local_retab.extraction.chunking.completeness import missing_rows
 from local_retab.extraction.chunking.merging import Merged, Part, merge
 from local_retab.extraction.chunking.planning import ROWS_AT_ONCE
+from local_retab.extraction.chunking.rereading import reread
 from local_retab.extraction.chunking.windows import Window, missed_windows
 from local_retab.extraction.notices import absence_notices, budget_notices
 from local_retab.extraction.partial import MISSING, Missing
@@ -65,6 +66,7 @@ class Phase:
             value, cut_at = reading.answer.value, reading.answer.cut_at
             if cut_at and not self._votes and not reading.window.again and self._plan.rows:
                 value = without_cut(value, cut_at)
+            value = reread(value, self._lines, reading.window.lines, reading.answer.plan.validate)
             part = Part(value, reading.answer.likelihoods, reading.window.lines, items_only=reading.window.again)
             self._read.append((reading.window, part, reading.answer.consensus.choices, reading))
             self._read.sort(key=lambda read: (read[0].start, read[0].again))
