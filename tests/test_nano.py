@@ -45,8 +45,8 @@ def sample(name: str) -> Sample:
     return Sample(path.read_bytes(), known["schema"], known["gold"])
 
 
-NAMES = ("receipt.png", "invoice.png", "form.png")
-FIRST, SECOND, _ = map(sample, NAMES)
+NAMES = ("receipt.png", "invoice.png", "form.png", "proportional.png")
+FIRST, SECOND, *_ = map(sample, NAMES)
 
 
 @pytest.fixture(scope="module")
