@@ -6,17 +6,21 @@ under every schema pointed at. Pointers keep where a keyword stands, and make re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 from local_retab.errors import InvalidSchemaError
+from local_retab.schema.constants import Constants
 from local_retab.schema.deferred import REASONS, Deferred, has_effect
-from local_retab.schema.dialect import Dialect
-from local_retab.schema.presence import ALWAYS, KEYWORDS, Condition, condition
-from local_retab.schema.references import References
+from local_retab.schema.dialect import Dialect, escape
+from local_retab.schema.negation import negation
+from local_retab.schema.presence import ALWAYS, KEYWORDS, Condition, Conditions
+from local_retab.schema.references import MADE, References
 
 Conjunction = tuple[str, ...]
+Apart = dict[str, dict[int, list[Any]]]
 
 NULL = "null"  # stands for {"type": "null"}; no JSON pointer, for those are empty or begin with a slash
 ONE_OF = "the grammar holds it as anyOf"
@@ -41,21 +45,41 @@ class Conjunctions:
     may hold keys that no keyword mentions. Otherwise as its author will have meant it.
     """
 
-    __slots__ = ("_expanded", "conditions", "deferred", "dialect", "exclusive", "references", "uncertain", "wide")
+    __slots__ = (
+        "_conditions",
+        "_expanded",
+        "apart",
+        "conditions",
+        "deferred",
+        "dialect",
+        "exclusive",
+        "references",
+        "uncertain",
+        "wide",
+    )
 
-    def __init__(self, references: References, dialect: Dialect, *, wide: bool = False) -> None:
+    def __init__(
+        self, references: References, dialect: Dialect, *, wide: bool = False, apart: Apart | None = None
+    ) -> None:
+        """``apart`` says, by the pointer of a schema with oneOf, what each of its alternatives has to be under as well
+        so that no value is under two of them."""
         self.references = references
         self.dialect = dialect
         self.wide = wide
+        self.apart: Apart = apart or {}
         self.deferred: dict[tuple[str, str], Deferred] = {}
         self.uncertain: set[str] = set()  # pointers with a deferred keyword that may refuse null
         self.exclusive: set[str] = set()  # pointers with a oneOf
         # By pointer and keyword: what says no more than which keys an object has.
         self.conditions: dict[str, dict[str, Condition]] = {}
         self._expanded: dict[str, tuple[Conjunction, ...]] = {}
+        self._conditions = Conditions(references, self.complement)
 
     def defer(self, pointer: str, keyword: str, reason: str) -> None:
         """Leave a keyword to validation."""
+        if MADE in pointer:
+            pointer, _, last = pointer.partition(MADE)[0].rpartition("/")
+            pointer, keyword = (pointer, last) if last == "not" else (f"{pointer}/{last}", keyword)
         self.deferred.setdefault((pointer, keyword), Deferred(pointer, keyword, reason))
 
     def _drop(self, pointer: str, keyword: str, reason: str) -> None:
@@ -123,17 +147,31 @@ class Conjunctions:
                     found = self._multiply(found, self._union(pointer, keyword, trail), pointer, keyword)
             for keyword in REASONS.keys() & schema.keys():
                 if keyword in self.dialect.keywords and has_effect(keyword, schema):
-                    if self._is_condition(pointer, keyword, schema):
+                    other = self.complement(f"{pointer}/not") if keyword == "not" else None
+                    if other is not None:
+                        found = self._multiply(found, self._expand(other, trail), pointer, keyword)
                         continue
-                    if keyword == "not" and _is_negation(schema["not"]):
-                        inner = self._expand(f"{pointer}/not/not", trail)
-                        found = self._multiply(found, inner, pointer, keyword)
+                    if self._is_condition(pointer, keyword, schema):
                         continue
                     leave = self._drop if keyword in _ABOUT_ANY_VALUE else self.defer
                     leave(pointer, keyword, REASONS[keyword])
         if schema.get("nullable") is True:  # OpenAPI 3.0
             found = (*found, (NULL,))
         return found
+
+    def complement(self, pointer: str) -> str | None:
+        """A pointer to what is not under a schema; None where the grammar cannot hold that."""
+        left = negation(self.references.at(pointer), lambda reference: self._target(pointer, reference))
+        return None if left is None else self.references.make(pointer, "not", left)
+
+    def made(self, pointers: Conjunction, known: Constants) -> str:
+        """A pointer to a schema of some constants, for a property whose schemas are at ``pointers``."""
+        schema = known.schema()
+        at = pointers[0].partition(MADE)[0] if pointers else ""
+        return self.references.make(at, escape(json.dumps(schema)), schema)
+
+    def _target(self, pointer: str, reference: str) -> Any:
+        return self.references.at(self.references.target(pointer, reference))
 
     def _union(self, pointer: str, keyword: str, trail: Conjunction) -> tuple[Conjunction, ...]:
         schema: dict[str, Any] = self.references.at(pointer)
@@ -144,19 +182,22 @@ class Conjunctions:
             self._drop(pointer, keyword, "depends on which keys are present")
             return ((),)
         options = [self._expand(f"{pointer}/{keyword}/{index}", trail) for index in range(len(children))]
+        for index, more in self.apart.get(pointer, {}).items() if keyword == "oneOf" else ():
+            made = self.references.make(f"{pointer}/oneOf/{index}", "apart", {"allOf": more})
+            options[index] = self._multiply(options[index], self._expand(made, trail), pointer, keyword)
         found = tuple(dict.fromkeys(alternative for option in options for alternative in option))
         if len(found) > MAX_ALTERNATIVES:
             self._drop(pointer, keyword, f"more than {MAX_ALTERNATIVES} alternatives")
             return ((),)
-        if keyword == "oneOf":
+        if keyword == "oneOf" and pointer not in self.apart:
             self.defer(pointer, keyword, ONE_OF)
             self.exclusive.add(pointer)
         return found
 
     def _is_condition(self, pointer: str, keyword: str, schema: dict[str, Any]) -> bool:
         """Whether a keyword says only which keys an object has; it is kept then."""
-        found = condition(schema, (keyword,)) if keyword in KEYWORDS else None
-        if found is None or found == ALWAYS:
+        found = self._conditions.read(pointer, (keyword,)) if keyword in KEYWORDS else None
+        if found is None or found == ALWAYS or (keyword in ("anyOf", "oneOf") and not _of_keys(found)):
             return False
         self.conditions.setdefault(pointer, {})[keyword] = found
         if keyword in _ABOUT_ANY_VALUE:
@@ -201,6 +242,6 @@ class Conjunctions:
         return any(self.schema(pointer).get("type") in ("null", ["null"]) for pointer in option)
 
 
-def _is_negation(schema: Any) -> bool:
-    """Whether a schema is the ``not`` of another and nothing else."""
-    return isinstance(schema, dict) and "not" in schema and schema.keys() <= {"not"} | _ANNOTATIONS
+def _of_keys(found: Condition) -> bool:
+    """Whether a condition is only about which keys there are: unions of objects stay unions."""
+    return not any(case.among or case.held for case in found)

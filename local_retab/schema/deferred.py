@@ -20,6 +20,12 @@ REASONS: Mapping[str, str] = {
     "unevaluatedProperties": "depends on what other keywords evaluated",
     "uniqueItems": "comparing elements needs the whole array",
 }
+SAYS_NOTHING = frozenset(
+    {
+        "$comment", "$defs", "$id", "$anchor", "$schema", "default", "definitions", "deprecated", "description",
+        "examples", "example", "id", "readOnly", "title", "writeOnly",
+    }
+)  # fmt: skip
 _WITHOUT_EFFECT: tuple[Any, ...] = (True, {}, [])
 
 

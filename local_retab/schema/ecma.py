@@ -83,7 +83,7 @@ class _Reader:
             if found := known.match(self.pattern, self.at):
                 self.at = found.end()
                 return f"\\{found[0]}"
-        return _literal(self._character())
+        return literal(self._character())
 
     def _character(self) -> str:
         """The character that an escape stands for, ``at`` being behind the backslash."""
@@ -126,7 +126,7 @@ class _Reader:
         if self.pattern[self.at] == "\\":
             return self._escape(inside=True)
         self.at += 1
-        return _literal(self.pattern[self.at - 1])
+        return literal(self.pattern[self.at - 1])
 
 
 def translate(pattern: str, *, boundary: str = r"(?-u:\b)", end: str = "$") -> str:
@@ -142,5 +142,6 @@ def is_ecma(pattern: str) -> bool:
     return _FOREIGN.search(pattern) is None
 
 
-def _literal(char: str) -> str:
+def literal(char: str) -> str:
+    """A character of a pattern, or of a class, that stands for itself."""
     return f"\\{char}" if char in _META else char

@@ -34,7 +34,7 @@ _EXACT_DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP}-02-29)"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _EXACT_TIME = rf"(?:{_CLOCK}:[0-5][0-9](?:\.[0-9]+)?(?:[Zz]|[+-]{_CLOCK})|23:59:60(?:\.[0-9]+)?[Zz])"
 _EXACT = {"date": f"^{_EXACT_DATE}$", "date-time": f"^{_EXACT_DATE}[Tt]{_EXACT_TIME}$"}
-_LIMITS = frozenset({"pattern", "minLength", "maxLength"})
+_LIMITS = frozenset({"pattern", "minLength", "maxLength", "allOf"})
 
 _TIME = re.compile(
     r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.\d+)?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII | re.IGNORECASE

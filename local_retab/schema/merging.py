@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd, lcm
 from typing import Any
 
 from local_retab.schema.conjunction import Conjunction, Conjunctions
+from local_retab.schema.constants import identity
 from local_retab.schema.dialect import escape
 from local_retab.schema.formats import CHECKED, HELD, WHOLE
+from local_retab.schema.lookaround import without_lookaround
+from local_retab.schema.negation import modern
 from local_retab.schema.patterns import searcher
 from local_retab.schema.presence import Condition
+from local_retab.schema.references import MADE
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _EVERY = frozenset(TYPES) - {"integer"}
@@ -34,11 +40,21 @@ _TYPE_OF = {
     **dict.fromkeys(_NUMERIC, "number"), **dict.fromkeys(_TEXTUAL, "string"),
     **dict.fromkeys(_OBJECT, "object"), **dict.fromkeys(_ARRAY, "array"),
 }  # fmt: skip
+
+
+def _common_multiple(left: Any, right: Any) -> Any:
+    """The least number that is a multiple of both."""
+    one, other = Fraction(str(left)), Fraction(str(right))
+    found = Fraction(lcm(one.numerator, other.numerator), gcd(one.denominator, other.denominator))
+    return found.numerator if found.denominator == 1 else float(found)
+
+
 _JOIN: Mapping[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+    "multipleOf": _common_multiple,
 }
-_SINGLE = ("multipleOf", "pattern", "format")
+_SINGLE = ("pattern", "format")
 
 
 @dataclass(slots=True)
@@ -49,6 +65,7 @@ class Merged:
     values: list[Any] | None = None  # of enum and const
     limits: dict[str, Any] = field(default_factory=dict)  # numeric, textual and counting keywords
     stands: dict[str, str] = field(default_factory=dict)  # pointer of the schema that each limit comes from
+    further: dict[str, str] = field(default_factory=dict)  # patterns beside that of ``limits``, each with its pointer
     properties: dict[str, Conjunction] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
     patterns: dict[str, Conjunction] = field(default_factory=dict)
@@ -56,6 +73,8 @@ class Merged:
     prefix: list[Conjunction] = field(default_factory=list)
     rest: Conjunction = ()
     conditions: list[tuple[str, str, Condition]] = field(default_factory=list)  # with pointer and keyword
+    # As JSON Schema says, where a schema without ``type`` is about values of every type.
+    whole: frozenset[str] = field(default=frozenset(), compare=False)
 
     def allows(self, value: Any) -> bool:
         """Whether the type and the enumerated values allow ``value``."""
@@ -64,19 +83,23 @@ class Merged:
 
     def allows_type(self, value: Any) -> bool:
         """Whether the type allows ``value``."""
-        return bool(_types_of(value) & self.types)
+        return bool(types_of(value) & self.types)
 
 
 def merge(reader: Conjunctions, pointers: Conjunction) -> Merged:
     """Merge the schemas at ``pointers``, an alternative that ``Conjunctions.expand`` gave."""
-    schemas = [(pointer, _modern(reader.schema(pointer))) for pointer in pointers]
+    schemas = [(pointer, modern(reader.schema(pointer))) for pointer in pointers]
     merged = Merged(types=frozenset())
     declared: frozenset[str] | None = None
+    left: frozenset[str] | None = None  # by what was made of ``not``
     for pointer, schema in schemas:
         merged.conditions += [(pointer, *known) for known in reader.conditions.get(pointer, {}).items()]
         if "type" in schema:
-            names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-            declared = frozenset(names) if declared is None else shared_types(declared, frozenset(names))
+            names = frozenset(schema["type"] if isinstance(schema["type"], list) else [schema["type"]])
+            if MADE in pointer:
+                left = names if left is None else shared_types(left, names)
+            else:
+                declared = names if declared is None else shared_types(declared, names)
         for values in ([schema["const"]] if "const" in schema else None, schema.get("enum")):
             if values is not None:
                 merged.values = _common(values if merged.values is None else merged.values, values)
@@ -84,28 +107,14 @@ def merge(reader: Conjunctions, pointers: Conjunction) -> Merged:
     if declared is not None:
         merged.types = declared
     else:
-        merged.types = _EVERY if reader.wide else _inferred(schemas, merged)
+        own = [(pointer, schema) for pointer, schema in schemas if MADE not in pointer]
+        merged.types = _EVERY if reader.wide else _inferred(own, merged)
+    merged.whole = _EVERY if declared is None else declared
+    if left is not None:
+        merged.types, merged.whole = shared_types(merged.types, left), shared_types(merged.whole, left)
     _keys(reader, merged, schemas)
     _elements(merged, schemas)
     return merged
-
-
-def identity(value: Any) -> Hashable:
-    """Equal for equal JSON values, and hashable: 1 equals 1.0, and true does not equal 1."""
-    if isinstance(value, list):
-        return ("array", *map(identity, value))
-    if isinstance(value, dict):
-        return ("object", *sorted((key, identity(item)) for key, item in value.items()))
-    return (isinstance(value, bool), value)
-
-
-def _modern(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the boolean bounds of draft 4 as numbers."""
-    schema = dict(schema)
-    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:
-            schema[exclusive] = schema.pop(bound)
-    return schema
 
 
 def shared_types(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
@@ -116,7 +125,8 @@ def shared_types(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
     return both
 
 
-def _types_of(value: Any) -> frozenset[str]:
+def types_of(value: Any) -> frozenset[str]:
+    """The names of the types that a value is of."""
     if isinstance(value, bool):
         return frozenset({"boolean"})
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
@@ -143,7 +153,9 @@ def _limits(reader: Conjunctions, merged: Merged, pointer: str, schema: dict[str
         if key not in schema:
             continue
         value = schema[key]
-        if key == "format" and value not in (WHOLE if reader.wide else HELD):
+        if key == "pattern":
+            _patterns(merged, pointer, value)
+        elif key == "format" and value not in (WHOLE if reader.wide else HELD):
             if value in CHECKED:
                 reader.defer(pointer, key, "the grammar does not know the format")
         elif key not in merged.limits:
@@ -155,6 +167,14 @@ def _limits(reader: Conjunctions, merged: Merged, pointer: str, schema: dict[str
             merged.limits[key] = _JOIN[key](merged.limits[key], value)
 
 
+def _patterns(merged: Merged, pointer: str, pattern: str) -> None:
+    for part in without_lookaround(pattern) or (pattern,):
+        if merged.limits.setdefault("pattern", part) == part:
+            merged.stands.setdefault("pattern", pointer)
+        else:
+            merged.further.setdefault(part, pointer)
+
+
 def _keys(reader: Conjunctions, merged: Merged, schemas: list[tuple[str, dict[str, Any]]]) -> None:
     merged.required = list(dict.fromkeys(name for _, schema in schemas for name in schema.get("required", ())))
     declared = [name for _, schema in schemas for name in schema.get("properties", ())]
@@ -163,7 +183,8 @@ def _keys(reader: Conjunctions, merged: Merged, schemas: list[tuple[str, dict[st
         merged.properties[name] = tuple(dict.fromkeys(found))
     for name, places in _conditional(reader, [pointer for pointer, _ in schemas]).items():
         if name not in merged.properties and merged.properties:
-            merged.properties[name] = tuple(places) if len(places) == 1 and not reader.wide else ()
+            others = tuple(at for pointer, schema in schemas for at in _about(pointer, schema, name))
+            merged.properties[name] = (*others, *(places if len(places) == 1 and not reader.wide else ()))
     for pointer, schema in schemas:
         for pattern in schema.get("patternProperties", ()):
             here = [f"{pointer}/patternProperties/{escape(pattern)}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,19 +9,15 @@ from typing import Any, Protocol
 from local_retab.schema import printed
 from local_retab.schema.conjunction import Conjunction, Conjunctions
 from local_retab.schema.ecma import translate
-from local_retab.schema.formats import CALENDAR, exact_pattern
-from local_retab.schema.grammar import refusal
 from local_retab.schema.hidden import Hidden, HiddenFields
+from local_retab.schema.limits import contradict, held, refused, scalar_limits, within, without
 from local_retab.schema.merging import TYPES, Merged
 from local_retab.schema.patterns import searcher
 from local_retab.schema.presence import ALWAYS, KEYWORD, Case, Condition, both
 from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
-_NUMERIC = ("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-_TEXTUAL = ("pattern", "format", "minLength", "maxLength")
 _COUNTS = ("minItems", "maxItems")
-_PAIRS = (("minLength", "maxLength"), ("minimum", "maximum"), _COUNTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +64,12 @@ class Nodes:
         if merged.types != {"object"} or merged.values is not None:
             self._defer_conditions(merged)
         if merged.values is not None:
-            values = [value for value in merged.values if merged.allows_type(value)]
+            values = [value for value in merged.values if merged.allows_type(value) and within(value, merged)]
             return Built({"enum": values}, ATOMIC) if values else None
         if merged == Merged(types=frozenset(TYPES) - {"integer"}):
             return Built({}, OPEN)
         types = [name for name in TYPES if name in merged.types]
-        scalars = self._scalars(merged, types)
+        scalars = scalar_limits(self._reader, merged, types, max_string_chars=self._max_string_chars)
         parts: list[Built] = []
         if "object" in types:
             parts += self._kept("object", types, self._object(merged, ambiguous=ambiguous, lead=lead))
@@ -95,39 +90,6 @@ class Nodes:
             types.remove(kind)
             return []
         return [part]
-
-    def _scalars(self, merged: Merged, types: list[str]) -> dict[str, Any]:
-        """The limits of strings and numbers that the grammar can hold; takes types that none satisfies away."""
-        textual = {key: merged.limits[key] for key in _TEXTUAL if key in merged.limits and "string" in types}
-        if _contradict(textual):
-            textual = {}
-            types.remove("string")
-        numbers = [name for name in types if name in {"number", "integer"}]
-        numeric = {key: merged.limits[key] for key in _NUMERIC if key in merged.limits and numbers}
-        if _contradict(numeric):
-            numeric = {}
-            types.remove(numbers[0])
-        if "pattern" in textual and (self._reader.wide or _refused({"type": "string", "pattern": textual["pattern"]})):
-            textual["pattern"] = translate(textual["pattern"])
-        textual = self._held(merged, "string", textual)
-        if textual.get("format") in CALENDAR and exact_pattern(textual, wide=self._reader.wide) is None:
-            reason = "the grammar does not know which years have a 29 February"
-            self._reader.defer(merged.stands["format"], "format", reason)
-        if numbers:
-            numeric = self._held(merged, numbers[0], numeric)
-        unbounded = not textual.keys() & {"maxLength", "pattern", "format"}
-        if "string" in types and unbounded and textual.get("minLength", 0) <= self._max_string_chars:
-            textual["maxLength"] = self._max_string_chars
-        return textual | numeric
-
-    def _held(self, merged: Merged, kind: str, limits: dict[str, Any]) -> dict[str, Any]:
-        """As many of ``limits`` as the grammar can hold together; the others are deferred."""
-        while limits and (reason := _refused({"type": kind, **limits})):
-            cures = (key for key in limits if not _refused({"type": kind, **_without(limits, key)}))
-            dropped = next(cures, next(iter(limits)))
-            self._reader.defer(merged.stands[dropped], dropped, f"the grammar cannot hold it: {reason}")
-            limits = _without(limits, dropped)
-        return limits
 
     def _object(self, merged: Merged, *, ambiguous: bool, lead: Hidden | None) -> Built | None:
         properties: dict[str, Any] = {}
@@ -163,7 +125,7 @@ class Nodes:
         others = self._others(merged, schema, ambiguous=ambiguous)
         if others is None:
             schema["properties"] = {key: value for key, value in properties.items() if value is not False}
-        if not self._conditions(merged, schema, set(droppable)):
+        if not self._conditions(merged, schema, shapes, set(droppable), ambiguous=ambiguous):
             return None
         self._counts(merged, schema, fixed=not (hidden or droppable) and len(required) == len(properties))
         shape = Shape(
@@ -196,7 +158,7 @@ class Nodes:
             return additional
         keys = {key: False if node is None else node.schema for key, node in patterns.items()}
         plain: dict[str, Any] = {key: value is not False for key, value in keys.items()}
-        if _touches(schema["properties"], patterns) or _refused({"type": "object", "patternProperties": plain}):
+        if _touches(schema["properties"], patterns) or refused({"type": "object", "patternProperties": plain}):
             schema["additionalProperties"] = _any_of([*patterns.values(), additional])
             for pointers in merged.patterns.values():
                 at = pointers[0].rpartition("/patternProperties/")[0]
@@ -217,33 +179,55 @@ class Nodes:
             if keyword not in merged.limits or idle:
                 continue
             limit = {keyword: merged.limits[keyword]}
-            if fixed and not closed and not _refused({"type": "object", **limit}):
+            if fixed and not closed and not refused({"type": "object", **limit}):
                 schema |= limit
             else:
                 self._reader.defer(merged.stands[keyword], keyword, "absent keys are null until the end")
 
-    def _conditions(self, merged: Merged, schema: dict[str, Any], droppable: set[str]) -> bool:
-        """Sets the cases of the keys, where the keys that they are about are all declared; whether there are any."""
+    def _conditions(
+        self, merged: Merged, schema: dict[str, Any], shapes: dict[str, Shape], droppable: set[str], *, ambiguous: bool
+    ) -> bool:
+        """Sets the cases of the object, where the keys that they are about are all declared; whether there are any."""
         found: Condition | None = ALWAYS
         for _, _, said in merged.conditions:
             found = both(found, said)
-        names = {name for case in found or () for name in case.present | case.absent}
+        names = {name for case in found or () for name in case.names()}
         closed = schema["additionalProperties"] is False and "patternProperties" not in schema
         if found is None or not (closed or names <= schema["properties"].keys()):
             self._defer_conditions(merged)
             return found != ()
         possible = {name for name, node in schema["properties"].items() if node is not False}
         always = {name for name in possible.intersection(schema["required"]) if name not in droppable}
-        cases = [
-            Case(case.present - always, case.absent & possible)
-            for case in found
-            if case.present <= possible and not case.absent & always
-        ]
+        cases = []
+        for case in found:
+            nodes = {
+                name: self._held_in(case, name, merged.properties[name], ambiguous=ambiguous)
+                for name in sorted({name for name, _ in (*case.among, *case.held)} & possible)
+            }
+            gone = case.absent & possible | {name for name, built in nodes.items() if built is None}
+            if not case.present <= possible - gone or gone & always:
+                continue
+            other: dict[str, Any] = {}
+            for name, built in nodes.items():
+                if built is None:
+                    continue
+                made = self._printed(name, built.schema)
+                made = nullable(made) if name in droppable else made
+                if made != schema["properties"][name]:
+                    other[name] = made
+                    shapes[name] = union([shapes[name], built.shape]) or OPEN
+            cases.append({"present": sorted(case.present - always), "absent": sorted(gone), "held": other})
         if not cases:
             self._defer_conditions(merged)
-        elif Case() not in cases:
-            schema[KEYWORD] = [{"present": sorted(case.present), "absent": sorted(case.absent)} for case in cases]
+        elif not any(case == {"present": [], "absent": [], "held": {}} for case in cases):
+            schema[KEYWORD] = cases
         return found != ()
+
+    def _held_in(self, case: Case, name: str, pointers: Conjunction, *, ambiguous: bool) -> Built | None:
+        """The node of a property in a case."""
+        made = [self._reader.made(pointers, known) for key, known in case.among if key == name]
+        further = sorted(pointer for key, pointer in case.held if key == name)
+        return self._children.node(tuple(dict.fromkeys((*pointers, *made, *further))), ambiguous=ambiguous)
 
     def _defer_conditions(self, merged: Merged) -> None:
         for pointer, keyword, _ in merged.conditions:
@@ -251,9 +235,9 @@ class Nodes:
 
     def _array(self, merged: Merged, *, ambiguous: bool) -> Built | None:
         counts: dict[str, Any] = {key: merged.limits[key] for key in _COUNTS if key in merged.limits}
-        if _contradict(counts):
+        if contradict(counts):
             return None
-        schema: dict[str, Any] = self._held(merged, "array", counts)
+        schema: dict[str, Any] = held(self._reader, merged, "array", counts)
         prefix: list[Built] = []
         for pointers in merged.prefix:
             built = self._children.node(pointers, ambiguous=ambiguous)
@@ -295,7 +279,7 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     if "type" in schema:
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         return schema if "null" in types else {**schema, "type": [*types, "null"]}
-    inner = _without(schema, "description")
+    inner = without(schema, "description")
     if not inner:
         return schema
     outer = {"description": schema["description"]} if "description" in schema else {}
@@ -309,18 +293,6 @@ def _any_of(nodes: list[Built | None]) -> Any:
     if not different or {} in different:
         return bool(different)
     return different[0] if len(different) == 1 else {"anyOf": different}
-
-
-def _refused(schema: dict[str, Any]) -> str | None:
-    return refusal(json.dumps(schema))
-
-
-def _without(limits: Mapping[str, Any], dropped: str) -> dict[str, Any]:
-    return {key: value for key, value in limits.items() if key != dropped}
-
-
-def _contradict(limits: Mapping[str, Any]) -> bool:
-    return any(limits[low] > limits[high] for low, high in _PAIRS if low in limits and high in limits)
 
 
 def _touches(properties: Mapping[str, Any], patterns: Mapping[str, Built | None]) -> bool:

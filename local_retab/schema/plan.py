@@ -102,8 +102,12 @@ def _plan(
     reader = Conjunctions(references, dialect, wide=wide)
     builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
     inference, shape = builder.build()
+    if apart := settle(reader):
+        reader = Conjunctions(references, dialect, wide=wide, apart=apart)
+        builder = Inference(reader, max_string_chars=settings.max_string_chars, lines=lines)
+        inference, shape = builder.build()
+        settle(reader)
     grammar = compile_grammar(inference, wide=wide)
-    settle(reader)
     prompt = schema.get("X-SystemPrompt")
     return SchemaPlan(
         original=schema,

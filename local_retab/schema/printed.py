@@ -19,7 +19,7 @@ _MORE = re.compile(
     r"time|hour|clock|range|period|interval|between|uhrzeit|\bhora|\bzeit(?:raum|punkt|stempel)", re.IGNORECASE
 )
 """What asks for more than one date, or for more than a date."""
-_LIMITS = frozenset({"pattern", "format", "enum", "const", "minLength", "anyOf", "$ref"})
+_LIMITS = frozenset({"pattern", "format", "enum", "const", "minLength", "allOf", "anyOf", "$ref"})
 
 _WORD = r"[A-Za-z\u0080-\U0010FFFF]{1,24}"
 _GAP = r"[ ,./'()-]"

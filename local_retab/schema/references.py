@@ -8,6 +8,8 @@ from urllib.parse import unquote, urldefrag, urljoin
 from local_retab.errors import InvalidSchemaError, UnsupportedSchemaError
 from local_retab.schema.dialect import Dialect, subschemas, unescape
 
+MADE = "/~made"
+"""What the pointers to made schemas have: no pointer to a key has a tilde without 0 or 1 after it."""
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -97,6 +99,16 @@ class References:
             else:
                 return None
         return node
+
+    def make(self, pointer: str, label: str, schema: Any) -> str:
+        """Add a schema that was made of the one at ``pointer``; the pointer to it, which no caller's schema has."""
+        made = f"{pointer}{MADE}/{label}"
+        pending = [(made, schema)]
+        while pending:
+            at, node = pending.pop()
+            self._schemas[at], self._bases[at] = node, self._bases[pointer]
+            pending += subschemas(node, at)
+        return made
 
     def at(self, pointer: str) -> Any:
         """The schema (an object or a bool) at a pointer that ``target`` or the walk of subschemas gave."""
