@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from local_retab.settings import Settings
 
-ENGINE = "rapidocr-3.10-ppocrv6-small-2"
+ENGINE = "rapidocr-3.10-ppocrv6-small-3"
 """Part of the key of what is cached; changes whenever the same pixels may give other lines."""
 
 _WEIGHTS = {
@@ -41,6 +41,9 @@ _TALL = 1.5
 """Height to width from which the engine's crops are turned a quarter to the left."""
 _JUDGES = 16
 """Longest lines that decide whether a page is upside down; single lines are often misjudged."""
+_JUDGED_SHAPE = 4
+"""Width to height of the part of a line that is judged. The classifier squeezes what is longer into this shape, and
+letters of long lines become too narrow to tell."""
 
 # One page at a time: the engine keeps state between its steps, and it takes all cores anyway.
 _ENGINE_LOCK = threading.Lock()
@@ -163,7 +166,7 @@ def _upright(
 
 
 def _upside_down(engine: Any, crops: list[Any]) -> bool:
-    _, judged = engine.cls_and_rotate(crops)
+    _, judged = engine.cls_and_rotate([crop[:, : _JUDGED_SHAPE * crop.shape[0]] for crop in crops])
     return bool(sum(score if label == "180" else -score for label, score in judged.cls_res) > 0)
 
 
