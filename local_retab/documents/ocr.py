@@ -40,9 +40,9 @@ _TALL = 1.5
 """Height to width from which the engine's crops are turned a quarter to the left."""
 _JUDGES = 16
 """Longest lines that decide whether a page is upside down; single lines are often misjudged."""
-_JUDGED_SHAPE = 4
-"""Width to height of the part of a line that is judged. The classifier squeezes what is longer into this shape, and
-letters of long lines become too narrow to tell."""
+_JUDGED_SHAPE = 10
+"""Width to height of the part of a line that is judged. The classifier squeezes lines into a shape of 4 to 1, and what
+is much longer into strokes that say nothing; much shorter parts have too few letters where print is faint."""
 
 # One page at a time: the engine keeps state between its steps, and it takes all cores anyway.
 _ENGINE_LOCK = threading.Lock()
