@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local_retab.documents.line_reader import LineReader
 from local_retab.documents.lines import Quad, TextLine
 from local_retab.documents.ocr_cache import OcrCache
 from local_retab.errors import NoTextError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from local_retab.settings import Settings
 
-ENGINE = "rapidocr-3.10-ppocrv6-small-2"
+ENGINE = "rapidocr-3.10-ppocrv6-small-3"
 """Part of the key of what is cached; changes whenever the same pixels may give other lines."""
 
 _WEIGHTS = {
@@ -35,12 +36,13 @@ _MIN_SCORE = 0.5
 _DETECTION_SIDE = 1280
 """Longer side in pixels that text is looked for in; it is read from the page's own pixels. Full pages at 192 dpi
 have the same lines as at 2000, in half the time."""
-_LINE_SHAPE = (3, 48, 128)
-"""Least size that lines are padded to. At the engine's 320 short ones cost twice as much and read the same."""
 _TALL = 1.5
 """Height to width from which the engine's crops are turned a quarter to the left."""
 _JUDGES = 16
 """Longest lines that decide whether a page is upside down; single lines are often misjudged."""
+_JUDGED_SHAPE = 10
+"""Width to height of the part of a line that is judged. The classifier squeezes lines into a shape of 4 to 1, and what
+is much longer into strokes that say nothing; much shorter parts have too few letters where print is faint."""
 
 # One page at a time: the engine keeps state between its steps, and it takes all cores anyway.
 _ENGINE_LOCK = threading.Lock()
@@ -85,11 +87,9 @@ def _engine(filename: str, threads: int) -> Any:
             params={
                 **paths,
                 "Global.log_level": "critical",
-                "Rec.rec_img_shape": list(_LINE_SHAPE),
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             }
         )
-        _engines[threads].return_word_box = True
     return _engines[threads]
 
 
@@ -109,14 +109,15 @@ def _read(engine: Any, image: Image) -> tuple[TextLine, ...]:
         tall = [_is_tall(_quad(box)) for box in found.boxes]
         quads = [_quad(box) for box in map_boxes_to_original(found.boxes, record, *pixels.shape[:2])]
         crops, quads = _upright(engine, crops, quads, tall)
-        read = engine.recognize_txt(crops)
     except RapidOCRError:  # its way to say that a step found nothing
         return ()
+    recogniser = engine._load_rec_model()
+    reader = LineReader(recogniser.session, recogniser.postprocess_op.character)
     lines: list[TextLine] = []
-    for text, score, places, corners in zip(read.txts, read.scores, read.word_results, quads, strict=True):
-        centres = _centres(text, places)
-        if text.strip() and score >= _MIN_SCORE:
-            lines.append(TextLine(text, corners, centres))
+    for crop, corners in zip(crops, quads, strict=True):
+        reading = reader.read(crop)
+        if reading.text.strip() and reading.score >= _MIN_SCORE:
+            lines.append(TextLine(reading.text, corners, reading.centres))
     return tuple(lines)
 
 
@@ -163,18 +164,5 @@ def _upright(
 
 
 def _upside_down(engine: Any, crops: list[Any]) -> bool:
-    _, judged = engine.cls_and_rotate(crops)
+    _, judged = engine.cls_and_rotate([crop[:, : _JUDGED_SHAPE * crop.shape[0]] for crop in crops])
     return bool(sum(score if label == "180" else -score for label, score in judged.cls_res) > 0)
-
-
-def _centres(text: str, places: Any) -> tuple[float, ...]:
-    """The place of each character along its line, a blank's between its neighbours'."""
-    columns = iter(column for word in places.word_cols for column in word)
-    known = [None if char.isspace() else (next(columns) + 0.5) / places.line_txt_len for char in text]
-    centres: list[float] = []
-    for index, centre in enumerate(known):
-        before = centres[-1] if centres else 0.0
-        after = next((later for later in known[index:] if later is not None), 1.0)
-        place = (before + after) / 2 if centre is None else centre
-        centres.append(min(max(place, 0.0), 1.0))
-    return tuple(centres)

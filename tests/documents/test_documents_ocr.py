@@ -73,6 +73,18 @@ def test_a_page_is_read_however_it_is_turned(read: Read, turn: int) -> None:
     assert (number.left, number.top, number.right, number.bottom) == pytest.approx(expected, abs=14)
 
 
+@pytest.mark.parametrize("turn", [0, 180])
+def test_a_page_of_long_lines_is_not_taken_for_one_upside_down(read: Read, turn: int) -> None:
+    lines = tuple(
+        f"{number}. " + "neither party is liable for what it could not have known, " * 2 for number in range(4)
+    )
+    image = Image.new("RGB", (1560, 200), "white")
+    draw = ImageDraw.Draw(image)
+    for index, line in enumerate(lines):
+        draw.text((20, 20 + 45 * index), line, fill="black", font=FONT)
+    assert text_of(read(image.rotate(turn))) == [line.strip() for line in lines]
+
+
 def test_a_page_that_is_askew_keeps_its_lines(read: Read) -> None:
     lines = ("Description      Qty      Amount", "Stock photo      1        300.00", "Paper A4         12       81.20")
     page = read(picture(lines).rotate(4, expand=True, fillcolor="white", resample=Image.Resampling.BICUBIC))
