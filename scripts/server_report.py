@@ -74,7 +74,8 @@ class Server:
 
     def start(self) -> None:
         environment = {**os.environ, "LOCAL_RETAB_HOME": str(self.home), "LOCAL_RETAB_MODEL_SMALL": SMALL}
-        command = [sys.executable, "-c", PROGRAM, "serve", "--port", str(self.port)]
+        # -P: the package of this environment, whatever folder the command is given in.
+        command = [sys.executable, "-P", "-c", PROGRAM, "serve", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         for line in self.process.stderr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 COMPILED_GRAMMARS = 64
 MIN_ANSWER_TOKENS = 32
+PAUSE_SECONDS = 0.001
 
 
 class Engine:
@@ -167,7 +169,10 @@ class Engine:
     def _serve(self) -> None:
         try:
             while self._collect():
-                self._scheduler.step()
+                if self._scheduler.step():
+                    # Whoever carries the first chunk to its reader needs a processor now: llama.cpp's threads may hold
+                    # all of them until the system's next tick, and each process on the way would wait for one.
+                    time.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting owner must hear of it
             with self._work:
                 self._broken = error
