@@ -24,6 +24,7 @@ from local_retab.engine.sequence import (
     TokenizedPrompt,
     document_start,
 )
+from local_retab.engine.timeslice import lengthen_slice
 from local_retab.errors import ContextLengthError, EngineError
 
 if TYPE_CHECKING:
@@ -167,11 +168,12 @@ class Engine:
             return constraint
 
     def _serve(self) -> None:
+        lengthen_slice()
         try:
             while self._collect():
                 if self._scheduler.step():
-                    # Whoever carries the first chunk to its reader needs a processor now: llama.cpp's threads may hold
-                    # all of them until the system's next tick, and each process on the way would wait for one.
+                    # Several threads and processes in a row carry the first chunk to its reader, and llama.cpp's
+                    # threads would take the processors from each.
                     time.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting owner must hear of it
             with self._work:
