@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from local_retab.engine.sequence import (
     TokenizedPrompt,
     document_start,
 )
+from local_retab.engine.timeslice import lengthen_slice
 from local_retab.errors import ContextLengthError, EngineError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 COMPILED_GRAMMARS = 64
 MIN_ANSWER_TOKENS = 32
+PAUSE_SECONDS = 0.001
 
 
 class Engine:
@@ -165,9 +168,13 @@ class Engine:
             return constraint
 
     def _serve(self) -> None:
+        lengthen_slice()
         try:
             while self._collect():
-                self._scheduler.step()
+                if self._scheduler.step():
+                    # Several threads and processes in a row carry the first chunk to its reader, and llama.cpp's
+                    # threads would take the processors from each.
+                    time.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting owner must hear of it
             with self._work:
                 self._broken = error

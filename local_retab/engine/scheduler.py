@@ -60,8 +60,8 @@ class Scheduler:
         self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
         self._closer: Closer | None = None
-        self.decode_calls = 0
-        self.encoded_images = 0
+        self._began = False
+        self.decode_calls = self.encoded_images = 0
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
@@ -71,14 +71,18 @@ class Scheduler:
     def idle(self) -> bool:
         return not self._waiting and not self._running
 
-    def step(self) -> None:
-        """Stop what was cancelled, admit what fits, decode one batch, choose the next tokens, advance one image."""
-        started = time.monotonic()
+    def step(self) -> bool:
+        """Stop what was cancelled, admit what fits, decode one batch, choose the next tokens, advance one image.
+
+        True when an answer that someone waits for has begun.
+        """
+        started, self._began = time.monotonic(), False
         self._drop_stopped()
         self._admit()
         self._advance_text()
         self._advance_image()
         grow_impatient((*self._running, *self._waiting), time.monotonic() - started)
+        return self._began
 
     def _advance_text(self) -> None:
         shares = self._compose()
@@ -305,6 +309,7 @@ class Scheduler:
         sequence, drafted = share.sequence, share.drafted
         started = time.perf_counter()
         sequence.phase = Phase.DECODE
+        self._began |= not (sequence.output or sequence.background)
         accepted, ended = 0, False
         try:
             while not ended:

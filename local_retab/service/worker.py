@@ -254,6 +254,8 @@ class WorkerRun:
         self._worker.inboxes.pop(self._number, None)
 
     def cancel(self) -> None:
+        if self._ended:
+            return
         try:
             self._worker.send({"do": "cancel", "number": self._number})
         except WorkerLostError:

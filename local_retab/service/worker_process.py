@@ -49,7 +49,8 @@ class _Worker:
     def __init__(self, connection: Connection, runner: LocalRunner) -> None:
         self._connection = connection
         self._runner = runner
-        self._runs: dict[int, Run] = {}
+        # None before the run has begun; a cancel that comes so early is kept, one that comes after the end is not.
+        self._runs: dict[int, Run | None] = {}
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -64,6 +65,8 @@ class _Worker:
             number = message["number"]
             match message["do"]:
                 case "start":
+                    with self._lock:
+                        self._runs[number] = None
                     self._in_thread(number, partial(self._run, message, document))
                 case "preload":
                     self._in_thread(number, partial(self._preload, message))
@@ -80,6 +83,10 @@ class _Worker:
                 self._fail(number, error)
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
                 self._fail(number, EngineError(f"{error!r} in the worker. Please report it."))
+            finally:
+                with self._lock:
+                    self._runs.pop(number, None)
+                    self._cancelled.discard(number)
 
         threading.Thread(target=guarded, daemon=True).start()
 
@@ -103,19 +110,14 @@ class _Worker:
             self._send("accepted", number, b"{}")
             if stopped:
                 run.cancel()
-            try:
-                for chunk in run:
-                    kind = "final" if isinstance(chunk, Extraction) else "chunk"
-                    self._send(kind, number, chunk.model_dump_json().encode())
-            finally:
-                with self._lock:
-                    self._runs.pop(number, None)
-                    self._cancelled.discard(number)
+            for chunk in run:
+                kind = "final" if isinstance(chunk, Extraction) else "chunk"
+                self._send(kind, number, chunk.model_dump_json().encode())
 
     def _cancel(self, number: int) -> None:
         with self._lock:
             run = self._runs.get(number)
-            if run is None:
+            if run is None and number in self._runs:
                 self._cancelled.add(number)
         if run is not None:
             run.cancel()

@@ -10,13 +10,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripted_backend import ANSWER, CONTROL, CONTROL_TEXT, ScriptedBackend
 
 from local_retab.engine import engine as engine_module
 from local_retab.engine.constraint import Constraint
-from local_retab.engine.engine import MIN_ANSWER_TOKENS, Engine
+from local_retab.engine.engine import MIN_ANSWER_TOKENS, PAUSE_SECONDS, Engine
 from local_retab.engine.sequence import Finish, Generation, Limits, PromptPart, TokenizedPrompt
 from local_retab.errors import (
     ContextLengthError,
@@ -77,6 +78,14 @@ def test_an_answer(engine: Engine) -> None:
     assert generation.finish is Finish.COMPLETE
     assert generation.statistics.prompt_tokens == 4
     assert engine.decode_calls == len(engine._backend.batches)  # type: ignore[attr-defined]
+
+
+def test_decoding_pauses_once_for_the_reader_of_an_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(engine_module, "time", SimpleNamespace(sleep=pauses.append))
+    read(engine.submit(prompt("Ada"), GRAMMAR, LIMITS))
+    read(engine.submit(prompt("Bob"), GRAMMAR, LIMITS, background=True))
+    assert pauses == [PAUSE_SECONDS]
 
 
 def test_many_threads_get_their_own_answers(engine: Engine) -> None:

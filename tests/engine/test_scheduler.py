@@ -54,6 +54,19 @@ def run(scheduler: Scheduler, *, most: int = 500) -> None:
     pytest.fail(f"not idle after {most} steps")
 
 
+def test_a_step_says_that_an_answer_began() -> None:
+    backend = ScriptedBackend(lambda prompt: VALUE)
+    scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=4)
+    item = sequence(backend, "Name: Ada")
+    scheduler.add(item)
+    began: list[bool] = []
+    while not scheduler.idle:
+        before = bool(item.output)
+        began.append(scheduler.step())
+        assert began[-1] == (bool(item.output) and not before)
+    assert len(began) > sum(began) == 1
+
+
 def test_the_answer_is_the_script_under_the_grammar() -> None:
     backend = ScriptedBackend(lambda prompt: VALUE)
     scheduler = Scheduler(backend, max_sequences=2, prefill_chunk=16)

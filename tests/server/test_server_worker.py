@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,9 @@ from scripted_server import ENDLESS, SCHEMA, TEXT, VALUE, body, open_engine, ser
 from local_retab.documents import load
 from local_retab.errors import GenerationCancelledError, ModelNotFoundError, UnsupportedSchemaError, WorkerLostError
 from local_retab.service import ExtractionService
-from local_retab.service.runner import RunRequest
-from local_retab.service.worker import WorkerRunner
+from local_retab.service.runner import LocalRunner, RunRequest
+from local_retab.service.worker import WorkerRun, WorkerRunner
+from local_retab.service.worker_process import _Worker
 from local_retab.wire import Extraction, ExtractionParameters, now
 
 
@@ -87,6 +89,27 @@ def test_cancelling_and_closing(isolated: ExtractionService) -> None:
     run.close()
     run.close()
     assert isolated.extractions.get(record_id).status == "cancelled"
+
+
+def test_a_cancel_that_comes_after_the_end_is_not_sent(isolated: ExtractionService) -> None:
+    document = load(TEXT.encode(), filename="a.txt", settings=isolated.settings)
+    request = RunRequest("extr_1", now(), document, ExtractionParameters(json_schema=SCHEMA))
+    run = isolated.runner.start(request)
+    list(run)
+    assert isinstance(run, WorkerRun)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_worker", None)
+        run.cancel()
+
+
+def test_a_cancel_that_comes_after_the_end_is_forgotten(tmp_path: Path) -> None:
+    ours, theirs = Pipe()
+    worker = _Worker(theirs, LocalRunner(settings_for(tmp_path), open_engine))
+    ours.send_bytes(json.dumps({"do": "cancel", "number": 7}).encode())
+    ours.close()
+    worker.serve()
+    theirs.close()
+    assert worker._cancelled == set()
 
 
 def test_a_killed_worker_is_replaced(isolated: ExtractionService) -> None:
