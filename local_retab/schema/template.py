@@ -103,7 +103,7 @@ def _object(schema: dict[str, Any], indent: str) -> str:
         text = _node(child, inner)
         comma = "," if index < len(entries) - 1 else ""
         first, newline, rest = text.partition("\n")
-        note = _comment(child)
+        note = _comment(child) + ("" if newline else _item_comment(child))
         lines.append(f"{inner}{key}: {first}{note}\n{rest}{comma}" if newline else f"{inner}{key}: {text}{comma}{note}")
     return "\n".join([*lines, indent + "}"])
 
@@ -147,6 +147,12 @@ def _values(values: list[Any]) -> str:
 def _comment(schema: Any) -> str:
     text = schema.get("description") if isinstance(schema, dict) else None
     return f" // {_line(text, MAX_COMMENT_CHARS)}" if isinstance(text, str) and text.strip() else ""
+
+
+def _item_comment(schema: Any) -> str:
+    """That of an array's items, which has no line of its own where the array is written on one."""
+    items = schema.get("items") if isinstance(schema, dict) else None
+    return _comment(items) if isinstance(items, dict) else ""
 
 
 def _line(text: str, limit: int) -> str:

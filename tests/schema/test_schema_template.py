@@ -110,6 +110,23 @@ def test_nodes(node: dict[str, Any], shown: str) -> None:
     assert render_template(node) == shown
 
 
+def test_what_is_said_of_items_stands_behind_an_array_that_is_written_on_one_line() -> None:
+    code = {"type": "string", "maxLength": 9, "description": "the code of each line"}
+    node = {
+        "type": "object",
+        "properties": {
+            "codes": {"type": "array", "items": code},
+            "others": {"type": ["array", "null"], "items": code, "description": "if any"},
+        },
+        "required": ["codes", "others"],
+        "additionalProperties": False,
+    }
+    assert render_template(node).split("\n")[1:-1] == [
+        '  "codes": [string of at most 9 characters, ...], // the code of each line',
+        '  "others": [string of at most 9 characters, ...] or null // if any // the code of each line',
+    ]
+
+
 def test_untrusted_text_stays_on_its_line_and_short() -> None:
     node = {
         "type": "object",
