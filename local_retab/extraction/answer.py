@@ -185,6 +185,9 @@ class Answer:
 
 
 def with_note(prompt: list[PromptPart | ImagePart], note: str) -> list[PromptPart | ImagePart]:
-    """The prompt with a further text before the answer begins."""
+    """The prompt with a further text before the answer begins, of the same part as the text that says the document:
+    a part of its own would be taken for the document (``document_start``)."""
     *head, tail = prompt
+    if head and isinstance(last := head[-1], PromptPart) and not last.trusted:
+        return [*head[:-1], PromptPart(last.text + note, trusted=False), tail]
     return [*head, PromptPart(note, trusted=False), tail]
