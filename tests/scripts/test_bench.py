@@ -75,6 +75,13 @@ def test_a_phase_is_the_sum_of_its_documents() -> None:
     assert [total(OURS, phase) for phase in ("cold", "warm-schema", "repeat", "other")] == [10.0, 10.0, 2.0, 0]
 
 
+def test_a_single_document_has_no_ratio_for_the_next_ones() -> None:
+    def without(report: Report) -> Report:
+        return Report(report.engine, 1.0, runs=[run for run in report.runs if run.phase != "warm-schema"])
+
+    assert ratios(without(OURS), without(PEER)) == {"cold": 2.5, "repeat": 2.5}
+
+
 def test_ratios_say_how_many_times_as_long_the_peer_takes() -> None:
     assert ratios(OURS, PEER) == {"cold": 2.5, "warm-schema": 3.0, "repeat": 2.5}
 
