@@ -54,7 +54,7 @@ def _told(value: JsonValue, lines: DocumentLines, window: Sequence[int]) -> Json
     places = place_items(value, lines, window)
     rows = [(number, lines.printed(line)) for number, line in enumerate(places) if line is not None]
     items, changed = list(value), False
-    for path in {path for number, _ in rows for path, _ in _leaves(value[number])}:
+    for path in dict.fromkeys(path for number, _ in rows for path, _ in _leaves(value[number])):
         wrong = _not_on_their_lines(path, items, rows)
         for number, line in wrong:
             leaf = _at(items[number], path)
