@@ -8,7 +8,7 @@ import pytest
 from chunking_pages import lines_of
 
 from local_retab.errors import OutputValidationError
-from local_retab.extraction.chunking.rereading import reread
+from local_retab.extraction.chunking.rereading import Known, reread, reread_items
 
 LINES = lines_of(
     "\n".join(
@@ -54,6 +54,10 @@ def changed(number: int, key: str, value: Any) -> list[dict[str, Any]]:
         (2, "amount", 431.21),
         (3, "balance", 13.4000),
         (4, "amount", 13407.07),
+        (0, "amount", 504.56),  # the minus is printed
+        (1, "amount", -504.78),
+        (3, "what", "Rail to town"),  # what the others leave of the line
+        (4, "what", "Ink"),  # of the row above
     ],
 )
 def test_a_value_that_is_not_on_its_line_is_read_from_it(number: int, key: str, value: Any) -> None:
@@ -92,6 +96,49 @@ def test_a_value_that_the_schema_refuses_is_not_taken() -> None:
 
     value = changed(2, "amount", 1.5)
     assert reread(value, LINES, WINDOW, refuse) is value
+
+
+def test_signs_that_are_not_printed_say_nothing() -> None:
+    lines = lines_of("\n".join(f"T{n}   Fee of the month   {n * 11}.50" for n in range(1, 7)))
+    charges = [{"no": f"T{n}", "sum": n * 11.5 if n == 2 else -(n * 11 + 0.5)} for n in range(1, 7)]
+    charges[1]["sum"] = 22.5
+    assert reread(charges, lines, range(6), any_value) == charges
+
+
+def test_a_text_beside_its_line_stays() -> None:
+    lines = lines_of("\n".join(f"T{n}   Fee number {n}   {n}.5\n      for May" for n in range(1, 7)))
+    told = [{"no": f"T{n}", "what": f"Fee number {n}", "sum": n + 0.5} for n in range(1, 7)]
+    told[3]["what"] = "for May"
+    assert reread(told, lines, range(12), any_value) == told
+    right = [*told[:3], {**told[3], "what": "Fee number 4"}, *told[4:]]
+    told[3]["what"] = "for June"
+    assert reread(told, lines, range(12), any_value) == right
+
+
+def test_texts_in_other_words_stay() -> None:
+    told = [{**row, "what": f"{row['what']} etc."} for row in rows()]
+    assert reread(told, LINES, WINDOW, any_value) == told
+
+
+def test_a_row_alone_is_told_by_the_rows_beside_it() -> None:
+    wrong = changed(4, "what", "Ink")[4:]
+    assert reread(wrong, LINES, (0, 5), any_value) == wrong
+    known = Known({"rows": rows()[:4]}, range(5))
+    assert reread({"rows": wrong}, LINES, (0, 5), any_value, known) == {"rows": rows()[4:]}
+
+
+def test_items_whose_lines_are_known() -> None:
+    items = changed(2, "balance", 13.430)
+    told = reread_items(items, range(1, 6), LINES, any_value)
+    assert [row.item for row in told] == rows()
+    alone = reread_items(items[2:3], [3], LINES, any_value)
+    assert [row.item for row in alone] == items[2:3]
+    assert [row.item for row in reread_items(items[2:3], [3], LINES, any_value, told)] == rows()[2:3]
+
+    def refuse(_: Any) -> None:
+        raise OutputValidationError("too large")
+
+    assert [row.item for row in reread_items(items, range(1, 6), LINES, refuse)] == items
 
 
 def test_whole_numbers_stay_whole() -> None:

@@ -272,6 +272,16 @@ class TestCompleteness:
         assert result.output == make_statement(60, 3).value
         assert result.notices == []
 
+    def test_a_row_that_is_asked_for_again_is_told_by_its_line(self) -> None:
+        def careless(text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            if len(rows) > 1:
+                return [row for row in rows if row["reference"] != "TX000007"]
+            return [{**row, "description": "Nothing of the kind", "amount": -row["amount"]} for row in rows]
+
+        with scene(make_statement(60, 3), reader(careless), context=16_384, deep_extraction=True) as made:
+            result = made.run()
+        assert result.output == make_statement(60, 3).value
+
     def test_a_shortfall_is_told_without_deep_extraction_too(self) -> None:
         blind = reader(lambda text, rows: [row for row in rows if row["reference"] != "TX000007"])
         with scene(SMALL, blind, context=6000) as made:
@@ -362,6 +372,29 @@ class TestKeys:
         (notice,) = result.notices
         assert (notice.code, notice.path) == ("KEYS_NOT_FOUND", "/transactions")
         assert "NOWHERE" in notice.message
+
+    def test_a_key_that_is_given_twice_is_not_lost(self) -> None:
+        """A model goes on counting where its part ends: what it names stands in another part."""
+        counting = reader(lambda text, rows: [*rows, {**rows[0], "reference": "TX000001"}] if len(rows) > 1 else rows)
+        with scene(SMALL, counting, context=8000, chunking_keys=KEYS) as made:
+            result = made.run()
+        assert result.output == SMALL.value
+        assert result.notices == []
+
+    def test_items_are_told_by_their_lines(self) -> None:
+        statement = make_statement(60, 3)
+
+        def careless(text: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [
+                {**row, "amount": -row["amount"], "balance": 1.5} if "9" in row["reference"] else row for row in rows
+            ]
+
+        with scene(statement, reader(careless), context=8000, chunking_keys=KEYS) as made:
+            result = made.run()
+        assert result.output == statement.value
+        counts = [len(chunk.output.get("transactions", [])) for chunk in made.chunks]  # type: ignore[union-attr, arg-type]
+        assert counts == sorted(counts)
+        assert set(counts) == {0, 25, 50, 60}
 
     def test_an_array_alone(self) -> None:
         schema = deepcopy(SCHEMA)

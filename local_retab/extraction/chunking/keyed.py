@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from local_retab.extraction.chunking.beside import Reading, beside, width_of
+from local_retab.extraction.chunking.columns import Row
 from local_retab.extraction.chunking.phase import Outcome, Phase
+from local_retab.extraction.chunking.rereading import reread_items
 from local_retab.extraction.chunking.schemas import item_plan, keys_plan
 from local_retab.extraction.chunking.windows import Window, segment_windows
 from local_retab.extraction.notices import absence_notices, budget_notices
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from local_retab.extraction.task import Task
 
 _MOST_SHOWN = 10
+_TOLD_TOGETHER = 25
+"""Items; they show what their columns have in common, and are shown when so many more are complete."""
 
 
 class KeyedArray:
@@ -40,6 +44,8 @@ class KeyedArray:
         """The keys that stand in the document, in its order, each with its line."""
         self._items: list[Reading | None] = []
         self._complete = 0
+        self._told: list[Row] = []
+        """The first items, as their columns have them."""
 
     def run(self) -> Iterator[None]:
         """Find the keys, then read their items; yields whenever more items can be shown."""
@@ -66,11 +72,22 @@ class KeyedArray:
             self._items[numbers[id(reading)]] = reading
             while self._complete < len(self._items) and self._items[self._complete] is not None:
                 self._complete += 1
+            if self._complete == len(self._items) or self._complete >= len(self._told) + _TOLD_TOGETHER:
+                self._tell()
             yield
 
+    def _tell(self) -> None:
+        """Read the items that are complete now by their lines."""
+        assert self._plan.lines is not None
+        new = self._known()[len(self._told) : self._complete]
+        items = [self._item(number, reading.answer.value) for number, reading in new]
+        places = [self._found[number][1] for number, _ in new]
+        validate = new[0][1].answer.plan.validate
+        self._told += reread_items(items, places, self._plan.lines, validate, self._told[-_TOLD_TOGETHER:])
+
     def snapshot(self) -> list[JsonValue]:
-        """The items before the first that is not complete."""
-        return [self._item(number, reading.answer.value) for number, reading in self._known()[: self._complete]]
+        """The items before the first that is not complete, but for a few."""
+        return [row.item for row in self._told]
 
     def outcome(self) -> Outcome:
         """The whole array. The ``items`` of the outcome are the lines of the keys."""
@@ -84,7 +101,7 @@ class KeyedArray:
             notices += absence_notices([at + path for path in reading.answer.unprinted])
         votes = self._task.parameters.n_consensus
         return Outcome(
-            value=[self._item(number, reading.answer.value) for number, reading in known],
+            value=[row.item for row in self._told],
             likelihoods=[reading.answer.likelihoods for _, reading in known],
             choices=[
                 [self._item(number, _vote(reading, vote)) for number, reading in known]
@@ -113,7 +130,9 @@ class KeyedArray:
     def _key_notices(self, keys: Outcome) -> Iterator[ExtractionNotice]:
         values = keys.value.get(KEYS) if isinstance(keys.value, dict) else None
         places = keys.items.get(f"/{KEYS}", [])
-        lost = [v for v, line in zip(values if isinstance(values, list) else [], places, strict=True) if line is None]
+        found = [value for value, _ in self._found]
+        pairs = zip(values if isinstance(values, list) else [], places, strict=True)
+        lost = [value for value, line in pairs if line is None and value not in found]
         if lost:
             shown = ", ".join(map(str, lost[:_MOST_SHOWN])) + (", …" if len(lost) > _MOST_SHOWN else "")
             yield ExtractionNotice(
