@@ -11,13 +11,15 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 
-from local_retab.errors import GenerationCancelledError, RequestError
-from local_retab.resources import (
+from local_retab.async_resources import (
     AsyncConsensus,
     AsyncParses,
     AsyncSchemas,
     AsyncStoredExtractions,
     AsyncStoredFiles,
+)
+from local_retab.errors import GenerationCancelledError, RequestError
+from local_retab.resources import (
     Consensus,
     Parses,
     Resource,
