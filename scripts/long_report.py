@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +30,9 @@ from local_retab.wire import Extraction, ExtractionParameters, now
 STARTER = "qwen2.5-coder-1.5b-instruct"
 ROWS_A_PAGE = 30
 MIB = 1024 * 1024
+
+MOST_SHOWN = 40
+"""Wrong fields."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on the last line")]
@@ -120,6 +125,8 @@ def extract(
     compared = compare(result, statement.value)
     compared |= {"way": way, "seconds": round(time.monotonic() - began, 1), "plan": result.plan and shown_plan(result)}
     print("\n".join(f"{name}: {value}" for name, value in compared.items()))
+    for line in itertools.islice(differences(result, statement.value), MOST_SHOWN):
+        print(line)
     for notice in result.notices:
         print(f"{notice.code} at {notice.path or '/'}: {notice.message}")
     if as_json:
@@ -160,6 +167,17 @@ def compare(result: Extraction, value: dict[str, Any]) -> dict[str, Any]:
         "in order": order == sorted(order),
         "head right": {name: output[name] == value[name] for name in value if name != "transactions"},
     }
+
+
+def differences(result: Extraction, value: dict[str, Any]) -> Iterator[str]:
+    """The fields that are wrong, one by one."""
+    output: Any = result.output
+    by_reference = {row["reference"]: row for row in output["transactions"]}
+    for wanted in value["transactions"]:
+        row = by_reference.get(wanted["reference"], {})
+        for name in wanted:
+            if row and row[name] != wanted[name]:
+                yield f"{wanted['reference']}: {name} is {row[name]!r}, printed is {wanted[name]!r}"
 
 
 def shown_plan(result: Extraction) -> str:

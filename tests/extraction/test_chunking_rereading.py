@@ -8,7 +8,7 @@ import pytest
 from chunking_pages import lines_of
 
 from local_retab.errors import OutputValidationError
-from local_retab.extraction.chunking.rereading import Known, reread, reread_items
+from local_retab.extraction.chunking.rereading import Rereading
 
 LINES = lines_of(
     "\n".join(
@@ -23,6 +23,10 @@ LINES = lines_of(
     )
 )
 WINDOW = range(6)
+
+
+def reread(value: Any, lines: Any, window: Any, validate: Any) -> Any:
+    return Rereading(lines).reread(value, window, validate)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -120,25 +124,37 @@ def test_texts_in_other_words_stay() -> None:
     assert reread(told, LINES, WINDOW, any_value) == told
 
 
-def test_a_row_alone_is_told_by_the_rows_beside_it() -> None:
-    wrong = changed(4, "what", "Ink")[4:]
+def test_a_row_alone_is_told_by_the_rows_before_it() -> None:
+    wrong = {"rows": changed(4, "what", "Ink")[4:]}
     assert reread(wrong, LINES, (0, 5), any_value) == wrong
-    known = Known({"rows": rows()[:4]}, range(5))
-    assert reread({"rows": wrong}, LINES, (0, 5), any_value, known) == {"rows": rows()[4:]}
+    known = Rereading(LINES)
+    known.reread({"rows": rows()[:4]}, range(5), any_value)
+    assert known.reread({"others": wrong["rows"]}, (0, 5), any_value) == {"others": wrong["rows"]}
+    assert known.reread(wrong, (0, 5), any_value) == {"rows": rows()[4:]}
+
+
+def test_a_part_that_is_wrong_throughout_is_told_by_the_parts_before_it() -> None:
+    lines = lines_of("\n".join(f"2026-03-{n:02d}   T{n}   Fee   {(-1) ** n * n * 1.5}" for n in range(1, 31)))
+    right = [{"day": f"2026-03-{n:02d}", "no": f"T{n}", "sum": (-1) ** n * n * 1.5} for n in range(1, 31)]
+    wrong = [{**row, "day": f"2026-04-{n:02d}", "sum": abs(row["sum"])} for n, row in enumerate(right, 1)]  # type: ignore[arg-type]
+    known = Rereading(lines)
+    assert known.reread(wrong[:8], range(8), any_value) == wrong[:8]
+    known = Rereading(lines)
+    assert known.reread(right[:22], range(22), any_value) == right[:22]
+    assert known.reread(wrong[22:], range(22, 30), any_value) == right[22:]
 
 
 def test_items_whose_lines_are_known() -> None:
     items = changed(2, "balance", 13.430)
-    told = reread_items(items, range(1, 6), LINES, any_value)
-    assert [row.item for row in told] == rows()
-    alone = reread_items(items[2:3], [3], LINES, any_value)
-    assert [row.item for row in alone] == items[2:3]
-    assert [row.item for row in reread_items(items[2:3], [3], LINES, any_value, told)] == rows()[2:3]
+    known = Rereading(LINES)
+    assert known.reread_items(items, range(1, 6), any_value) == rows()
+    assert known.reread_items(items[2:3], [3], any_value) == rows()[2:3]
+    assert Rereading(LINES).reread_items(items[2:3], [3], any_value) == items[2:3]
 
     def refuse(_: Any) -> None:
         raise OutputValidationError("too large")
 
-    assert [row.item for row in reread_items(items, range(1, 6), LINES, refuse)] == items
+    assert Rereading(LINES).reread_items(items, range(1, 6), refuse) == items
 
 
 def test_whole_numbers_stay_whole() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from local_retab.extraction.chunking.lines import PrintedLine
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 Path: TypeAlias = tuple[str, ...]
-Found: TypeAlias = Iterator[tuple[int, "JsonValue"]]
-"""Rows by their numbers, each with the value that a column has in it."""
+Found: TypeAlias = "Iterator[tuple[Row, JsonValue]]"
+"""Rows, each with the value that a column has in it."""
 
 _ON_LINES = 0.5
 """Where more rows than this share have a field's value on their line, all of them have."""
-_ALIKE = 0.8
+_ALIKE = 0.7
 """Where so many rows have the printed sign, or the text that is left of their line, all of them have."""
 _FEWEST = 4
 """Rows; fewer show no column."""
@@ -44,6 +44,8 @@ class Row:
     """An item of an array and the line that it stands on."""
 
     item: JsonValue
+    at: int
+    """The number of the line."""
     line: PrintedLine
     near: Sequence[PrintedLine] = ()
     """The lines just above and below, if no row stands on them: a text may begin or end there."""
@@ -68,58 +70,68 @@ class Row:
 
 def tell(rows: Sequence[Row], beside: Sequence[Row] = ()) -> list[JsonValue]:
     """The items of ``rows`` as the columns that they make with the rows ``beside`` have them."""
-    known = [Row(row.item, row.line, row.near) for row in (*rows, *beside)]
+    own = [replace(row) for row in rows]
     for rule in (_on_their_lines, _signed_as_printed, _left_of_their_lines):
-        for path in dict.fromkeys(path for row in known[: len(rows)] for path in row.leaves()):
-            for number, found in list(rule(path, known)):
-                known[number].item = _with(known[number].item, path, found)
-    return [row.item for row in known[: len(rows)]]
+        for path in dict.fromkeys(path for row in own for path in row.leaves()):
+            for row, found in list(rule(path, own, beside)):
+                row.item = _with(row.item, path, found)
+    return [row.item for row in own]
 
 
-def _on_their_lines(path: Path, rows: Sequence[Row]) -> Found:
-    known = [(number, leaf) for number, leaf in _column(path, rows) if _readable(leaf)]
-    wrong = [(number, leaf) for number, leaf in known if not rows[number].line.shows(leaf)]
-    if len(known) < _FEWEST or len(wrong) >= (1 - _ON_LINES) * len(known):
+def _on_their_lines(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Found:
+    def off(rows: Sequence[Row]) -> list[tuple[Row, JsonValue, bool]]:
+        return [(row, leaf, not row.line.shows(leaf)) for row, leaf in _column(path, rows) if _readable(leaf)]
+
+    wrong = [(row, leaf) for row, leaf, missing in off(own) if missing]
+    if not wrong:  # as it is nearly always, and the others need not be looked at
         return
-    for number, leaf in wrong:
-        left = rows[number].left(path)
+    known = [missing for *_, missing in (*off(own), *off(beside))]
+    if len(known) < _FEWEST or sum(known) >= (1 - _ON_LINES) * len(known):
+        return
+    for row, leaf in wrong:
+        left = row.left(path)
         found = _only_date(left) if isinstance(leaf, str) else _only_number(left, leaf)
         if found is not None:
-            yield number, found
+            yield row, found
 
 
-def _signed_as_printed(path: Path, rows: Sequence[Row]) -> Found:
-    known = []
-    for number, leaf in _column(path, rows):
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool) and leaf:
-            words = [word for word in rows[number].line.text.split() if abs(leaf) in map(abs, numbers(word))]
-            if len(words) == 1:
-                known.append((number, leaf, -abs(leaf) if words[0].startswith(_MINUS) else abs(leaf)))
-    alike = sum(leaf == printed for _, leaf, printed in known)
-    if len(known) >= _FEWEST and alike >= _ALIKE * len(known) and any(printed < 0 for *_, printed in known):
-        yield from ((number, printed) for number, leaf, printed in known if leaf != printed)
+def _signed_as_printed(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Found:
+    def signs(rows: Sequence[Row]) -> Iterator[tuple[Row, float, float]]:
+        for row, leaf in _column(path, rows):
+            if isinstance(leaf, int | float) and not isinstance(leaf, bool) and leaf:
+                words = [word for word in row.line.text.split() if abs(leaf) in map(abs, numbers(word))]
+                if len(words) == 1:
+                    yield row, leaf, -abs(leaf) if words[0].startswith(_MINUS) else abs(leaf)
+
+    wrong = [(row, printed) for row, leaf, printed in signs(own) if leaf != printed]
+    if not wrong:
+        return
+    known = [(leaf, printed) for _, leaf, printed in (*signs(own), *signs(beside))]
+    alike = sum(leaf == printed for leaf, printed in known)
+    if len(known) >= _FEWEST and alike >= _ALIKE * len(known) and any(leaf != abs(leaf) for _, leaf in known):
+        yield from wrong
 
 
-def _left_of_their_lines(path: Path, rows: Sequence[Row]) -> Found:
-    known = [
-        (number, leaf, " ".join(rows[number].left(path)))
-        for number, leaf in _column(path, rows)
-        if isinstance(leaf, str) and not _readable(leaf)
-    ]
-    alike = sum(" ".join(leaf.split()).casefold() == left.casefold() for _, leaf, left in known)
+def _left_of_their_lines(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Found:
+    def texts(rows: Sequence[Row]) -> list[tuple[Row, str]]:
+        return [(row, leaf) for row, leaf in _column(path, rows) if isinstance(leaf, str) and not _readable(leaf)]
+
+    wrong = [(row, leaf) for row, leaf in texts(own) if not any(line.shows(leaf) for line in (row.line, *row.near))]
+    if not wrong:
+        return
+    known = [(leaf, " ".join(row.left(path))) for row, leaf in (*texts(own), *texts(beside))]
+    alike = sum(" ".join(leaf.split()).casefold() == left.casefold() for leaf, left in known)
     if len(known) < _FEWEST or alike < _ALIKE * len(known):
         return
-    for number, leaf, left in known:
-        row = rows[number]
-        others = [
-            other for where, other in row.leaves().items() if where != path and not isinstance(other, bool | None)
-        ]
-        if left and all(map(row.line.shows, others)) and not any(line.shows(leaf) for line in (row.line, *row.near)):
-            yield number, left
+    for row, _ in wrong:
+        others = [told for where, told in row.leaves().items() if where != path and not isinstance(told, bool | None)]
+        left = row.left(path)
+        if left and all(map(row.line.shows, others)):
+            yield row, " ".join(left)
 
 
-def _column(path: Path, rows: Sequence[Row]) -> list[tuple[int, JsonValue]]:
-    return [(number, leaves[path]) for number, row in enumerate(rows) if path in (leaves := row.leaves())]
+def _column(path: Path, rows: Sequence[Row]) -> list[tuple[Row, JsonValue]]:
+    return [(row, leaves[path]) for row in rows if path in (leaves := row.leaves())]
 
 
 def _without(words: list[str], value: JsonValue) -> list[str]:

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from local_retab.extraction.chunking.beside import Reading, beside, width_of
-from local_retab.extraction.chunking.columns import Row
 from local_retab.extraction.chunking.phase import Outcome, Phase
-from local_retab.extraction.chunking.rereading import reread_items
+from local_retab.extraction.chunking.rereading import Rereading
 from local_retab.extraction.chunking.schemas import item_plan, keys_plan
 from local_retab.extraction.chunking.windows import Window, segment_windows
 from local_retab.extraction.notices import absence_notices, budget_notices
@@ -40,11 +39,13 @@ class KeyedArray:
         self._key = key.split(".")
         self._task, self._engine, self._sight, self._plan = task, engine, sight, plan
         self._keys = Phase(replace(task, plan=keys_plan(task, path, key)), engine, sight, plan)
+        assert plan.lines is not None
+        self._rereading = Rereading(plan.lines)
         self._found: list[tuple[JsonValue, int]] = []
         """The keys that stand in the document, in its order, each with its line."""
         self._items: list[Reading | None] = []
         self._complete = 0
-        self._told: list[Row] = []
+        self._told: list[JsonValue] = []
         """The first items, as their columns have them."""
 
     def run(self) -> Iterator[None]:
@@ -78,16 +79,15 @@ class KeyedArray:
 
     def _tell(self) -> None:
         """Read the items that are complete now by their lines."""
-        assert self._plan.lines is not None
         new = self._known()[len(self._told) : self._complete]
         items = [self._item(number, reading.answer.value) for number, reading in new]
         places = [self._found[number][1] for number, _ in new]
         validate = new[0][1].answer.plan.validate
-        self._told += reread_items(items, places, self._plan.lines, validate, self._told[-_TOLD_TOGETHER:])
+        self._told += self._rereading.reread_items(items, places, validate)
 
     def snapshot(self) -> list[JsonValue]:
         """The items before the first that is not complete, but for a few."""
-        return [row.item for row in self._told]
+        return self._told[:]
 
     def outcome(self) -> Outcome:
         """The whole array. The ``items`` of the outcome are the lines of the keys."""
@@ -101,7 +101,7 @@ class KeyedArray:
             notices += absence_notices([at + path for path in reading.answer.unprinted])
         votes = self._task.parameters.n_consensus
         return Outcome(
-            value=[row.item for row in self._told],
+            value=self._told[:],
             likelihoods=[reading.answer.likelihoods for _, reading in known],
             choices=[
                 [self._item(number, _vote(reading, vote)) for number, reading in known]

@@ -11,7 +11,7 @@ from local_retab.extraction.chunking.beside import PART_NOTE, Reading, beside, w
 from local_retab.extraction.chunking.completeness import missing_rows
 from local_retab.extraction.chunking.merging import Merged, Part, merge
 from local_retab.extraction.chunking.planning import ROWS_AT_ONCE
-from local_retab.extraction.chunking.rereading import Known, reread
+from local_retab.extraction.chunking.rereading import Rereading
 from local_retab.extraction.chunking.windows import Window, missed_windows
 from local_retab.extraction.notices import absence_notices, budget_notices
 from local_retab.extraction.partial import MISSING, Missing
@@ -57,6 +57,7 @@ class Phase:
         self._queue = deque(map(self._reading, plan.windows))
         self._open = list(plan.windows)
         self._read: list[tuple[Window, Part, list[JsonValue], Reading]] = []
+        self._rereading = Rereading(self._lines)
         self._lists_rows = False
         self._asked_again: set[Window] = set()
 
@@ -66,8 +67,7 @@ class Phase:
             value, cut_at = reading.answer.value, reading.answer.cut_at
             if cut_at and not self._votes and not reading.window.again and self._plan.rows:
                 value = without_cut(value, cut_at)
-            validate = reading.answer.plan.validate
-            value = reread(value, self._lines, reading.window.lines, validate, self._first_read(reading.window))
+            value = self._rereading.reread(value, reading.window.lines, reading.answer.plan.validate)
             part = Part(value, reading.answer.likelihoods, reading.window.lines, items_only=reading.window.again)
             self._read.append((reading.window, part, reading.answer.consensus.choices, reading))
             self._read.sort(key=lambda read: (read[0].start, read[0].again))
@@ -75,13 +75,6 @@ class Phase:
             if (self._plan.mode == "rows" or cut_at) and not reading.window.again:
                 self._ask_again(reading.window, part)
             yield
-
-    def _first_read(self, window: Window) -> Known | None:
-        """What was read of the lines that are read again in ``window``: a row or two show no columns."""
-        if not window.again:
-            return None
-        asked = (part for first, part, *_ in self._read if not first.again and window.start in first.lines)
-        return next((Known(part.value, part.lines) for part in asked), None)
 
     def snapshot(self) -> JsonValue | Missing:
         """What the windows that were read say and those that were not cannot change."""
