@@ -82,10 +82,11 @@ def _on_their_lines(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Fo
     def off(rows: Sequence[Row]) -> list[tuple[Row, JsonValue, bool]]:
         return [(row, leaf, not row.line.shows(leaf)) for row, leaf in _column(path, rows) if _readable(leaf)]
 
-    wrong = [(row, leaf) for row, leaf, missing in off(own) if missing]
+    mine = off(own)
+    wrong = [(row, leaf) for row, leaf, missing in mine if missing]
     if not wrong:  # as it is nearly always, and the others need not be looked at
         return
-    known = [missing for *_, missing in (*off(own), *off(beside))]
+    known = [missing for *_, missing in (*mine, *off(beside))]
     if len(known) < _FEWEST or sum(known) >= (1 - _ON_LINES) * len(known):
         return
     for row, leaf in wrong:
@@ -96,19 +97,20 @@ def _on_their_lines(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Fo
 
 
 def _signed_as_printed(path: Path, own: Sequence[Row], beside: Sequence[Row]) -> Found:
-    def signs(rows: Sequence[Row]) -> Iterator[tuple[Row, float, float]]:
+    def signed(rows: Sequence[Row]) -> Iterator[tuple[Row, float, float]]:
         for row, leaf in _column(path, rows):
             if isinstance(leaf, int | float) and not isinstance(leaf, bool) and leaf:
                 words = [word for word in row.line.text.split() if abs(leaf) in map(abs, numbers(word))]
                 if len(words) == 1:
                     yield row, leaf, -abs(leaf) if words[0].startswith(_MINUS) else abs(leaf)
 
-    wrong = [(row, printed) for row, leaf, printed in signs(own) if leaf != printed]
+    mine = list(signed(own))
+    wrong = [(row, printed) for row, leaf, printed in mine if leaf != printed]
     if not wrong:
         return
-    known = [(leaf, printed) for _, leaf, printed in (*signs(own), *signs(beside))]
+    known = [(leaf, printed) for _, leaf, printed in (*mine, *signed(beside))]
     alike = sum(leaf == printed for leaf, printed in known)
-    if len(known) >= _FEWEST and alike >= _ALIKE * len(known) and any(leaf != abs(leaf) for _, leaf in known):
+    if len(known) >= _FEWEST and alike >= _ALIKE * len(known) and any(printed < 0 for _, printed in known):
         yield from wrong
 
 
@@ -116,14 +118,15 @@ def _left_of_their_lines(path: Path, own: Sequence[Row], beside: Sequence[Row]) 
     def texts(rows: Sequence[Row]) -> list[tuple[Row, str]]:
         return [(row, leaf) for row, leaf in _column(path, rows) if isinstance(leaf, str) and not _readable(leaf)]
 
-    wrong = [(row, leaf) for row, leaf in texts(own) if not any(line.shows(leaf) for line in (row.line, *row.near))]
+    mine = texts(own)
+    wrong = [row for row, leaf in mine if not any(line.shows(leaf) for line in (row.line, *row.near))]
     if not wrong:
         return
-    known = [(leaf, " ".join(row.left(path))) for row, leaf in (*texts(own), *texts(beside))]
+    known = [(leaf, " ".join(row.left(path))) for row, leaf in (*mine, *texts(beside))]
     alike = sum(" ".join(leaf.split()).casefold() == left.casefold() for leaf, left in known)
     if len(known) < _FEWEST or alike < _ALIKE * len(known):
         return
-    for row, _ in wrong:
+    for row in wrong:
         others = [told for where, told in row.leaves().items() if where != path and not isinstance(told, bool | None)]
         left = row.left(path)
         if left and all(map(row.line.shows, others)):
