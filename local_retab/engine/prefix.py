@@ -130,6 +130,10 @@ class PrefixPool:
         entry.cells.extend(cells)
         self._holders.update(dict.fromkeys(cells, 1))
 
+    def cut(self, slot: int, length: int, images: Sequence[ImageSpan] = ()) -> int:
+        """Keep the first ``length`` tokens of ``slot``, with ``images`` among them; returns how many were kept."""
+        return self._cut(self._slots[slot], length, images)
+
     def release(self, slot: int, *, keep: bool) -> None:
         """The sequence in ``slot`` has ended; its KV stays for reuse, unless it is not to be trusted."""
         entry = self._slots[slot]
@@ -147,7 +151,6 @@ class PrefixPool:
         return True
 
     def _cut(self, slot: _Slot, length: int, images: Sequence[ImageSpan] = ()) -> int:
-        """Keep the first ``length`` tokens of ``slot``, with ``images`` among them; returns how many were kept."""
         if not self._backend.cut(slot.number, position_at(length, images)):
             length = 0
             self._backend.cut(slot.number, 0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
+from local_retab.engine.blanks import Blanks
 from local_retab.engine.closing import Closer
 from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
 from local_retab.engine.following import family, part
@@ -54,6 +55,7 @@ class Scheduler:
         self._backend = backend
         self._pool = PrefixPool(backend)
         self._drafts = Drafts(backend)
+        self._blanks = Blanks.of(backend)
         self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
@@ -317,7 +319,7 @@ class Scheduler:
                 ended = self._choose(sequence, row + accepted)
                 chosen = sequence.tokens[start:]
                 accepted += common_prefix(drafted[accepted:], chosen)
-                if sequence.computed + accepted < len(sequence.tokens) or self._spent(sequence):
+                if sequence.rewritten or sequence.computed + accepted < len(sequence.tokens) or self._spent(sequence):
                     break
         except LocalRetabError as error:
             self._settle(share, accepted)
@@ -329,6 +331,17 @@ class Scheduler:
             self._end(sequence, Finish.COMPLETE, keep=True)
         elif self._spent(sequence):
             self._close(sequence)
+        elif sequence.rewritten:
+            self._take_back(sequence)
+
+    def _take_back(self, sequence: Sequence) -> None:
+        """Drop the KV of the last computed token, in whose place another one was written; of all where a part of it
+        cannot be dropped."""
+        assert sequence.slot is not None
+        known = sequence.computed - 1
+        sequence.computed = self._pool.cut(sequence.slot, known, sequence.images)
+        if sequence.computed < known:
+            sequence.phase = Phase.PREFILL
 
     def _spent(self, sequence: Sequence) -> bool:
         """Whether the budget or the context is."""
@@ -352,8 +365,9 @@ class Scheduler:
     def _choose(self, sequence: Sequence, row: int) -> bool:
         """Choose what comes next for a sequence and those that follow it. True at the end."""
         start, logits = len(sequence.tokens), self._backend.logits(row)
-        ended = {one.number: write_next(one, logits, self._backend) for one in family(sequence)}
-        for other in part(sequence, start):
+        ended = {one.number: write_next(one, logits, self._backend, self._blanks) for one in family(sequence)}
+        # From the token before on, which may be another one now.
+        for other in part(sequence, start - 1):
             if ended[other.number]:
                 self._end(other, Finish.COMPLETE, keep=True)
             elif self._spent(other):

@@ -155,6 +155,8 @@ class Sequence:
     """Those that have chosen the same tokens so far (see ``following``); they wait, and are in no queue."""
     keep_at: int | None = None
     """How many leading tokens go to disk once they are computed."""
+    rewritten: bool = False
+    """Whether its last choice took the place of the token before, which is to be computed again."""
     number: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     slot: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local_retab.engine.blanks import COLON
 from local_retab.engine.sampler import choose
 from local_retab.engine.sequence import TokenEvent
 
@@ -12,17 +13,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from local_retab.engine.backend import Backend
+    from local_retab.engine.blanks import Blanks
     from local_retab.engine.sequence import Sequence
 
 
-def write_next(sequence: Sequence, logits: NDArray[np.float32], backend: Backend) -> bool:
+def write_next(sequence: Sequence, logits: NDArray[np.float32], backend: Backend, blanks: Blanks | None = None) -> bool:
     """Choose the next token by ``logits``, shape (vocabulary,), and take along the forced ones. True at the end.
 
-    Raises EngineError.
+    With ``blanks`` the last token may be written anew, which ``sequence.rewritten`` says. Raises EngineError.
     """
+    sequence.rewritten = False
+    awaited = blanks if blanks is not None and blanks.awaits_value(sequence) else None
+    logits = awaited.meant(logits) if awaited else logits
     choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
     if choice.token in backend.info.end_tokens:
         return True
+    if awaited and choice.token in awaited.joined:
+        sequence.constraint.consume([choice.token])
+        del sequence.tokens[-1]
+        sequence.rewritten = True
+        _append(sequence, [awaited.joined[choice.token]], backend, choice.logprob, shown=len(COLON))
+        return _append_forced(sequence, backend)
     whole = _whole(choice.token, sequence, backend)
     if whole is None:
         sequence.constraint.consume([choice.token])
@@ -60,9 +71,12 @@ def _append_forced(sequence: Sequence, backend: Backend) -> bool:
     return sequence.constraint.finished
 
 
-def _append(sequence: Sequence, tokens: list[int], backend: Backend, logprob: float | None = None) -> None:
-    data = b"".join(map(backend.token_bytes, tokens))
+def _append(
+    sequence: Sequence, tokens: list[int], backend: Backend, logprob: float | None = None, *, shown: int = 0
+) -> None:
+    """Append tokens, of whose bytes the first ``shown`` are in the output already."""
+    data = b"".join(map(backend.token_bytes, tokens))[shown:]
     sequence.tokens.extend(tokens)
     sequence.output += data
-    sequence.statistics.output_tokens += len(tokens)
+    sequence.statistics.output_tokens += len(tokens) if not shown else 0
     sequence.events.put(TokenEvent(data, logprob=logprob))
