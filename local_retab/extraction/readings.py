@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 
 _NUMBER = re.compile(r"\d[\d.,'’]*")
 _GROUPED = re.compile(r"(?<![\d.,'’])(\d{1,3})((?:([.,'’])\d{3})(?:\3\d{3})*)(?:[.,](\d+))?(?![\d.,'’]*\d)")
@@ -110,11 +112,63 @@ def dates(text: str) -> frozenset[date]:
     return frozenset(day for day in days if day is not None)
 
 
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+_ORDINAL_WORDS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_ORDINALS = {name: number for number, name in enumerate(_ORDINAL_WORDS.split(), start=1)} | {"thirtieth": 30}
+_TENS = {"twenty": 20, "thirty": 30}
+
+
+@dataclass(frozen=True, slots=True)
+class DateParts:
+    """Years, months and days that words can show, each by itself; ``named`` are the months that stand there by name."""
+
+    years: frozenset[int]
+    months: frozenset[int]
+    days: frozenset[int]
+    named: frozenset[int]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> DateParts:
+        found = [word for text in words for word in _WORD.findall(text.casefold())]
+        digits = [word for word in found if word.isdecimal()]
+        # Digits without marks: 20240315, 150324.
+        digits += [part for word in digits if len(word) in (6, 8) for part in (word[:4], word[-4:], *_pairs(word))]
+        small = {int(word) for word in digits if len(word) <= 2}
+        for before, word in pairwise(["", *found]):
+            if word in _ORDINALS:
+                small |= {_ORDINALS[word], _TENS.get(before, 0) + _ORDINALS[word]}
+        named = frozenset(_MONTH_OF[word] for word in found if word in _MONTH_OF)
+        years = frozenset(_year(word) for word in digits if len(word) in (2, 4))
+        return cls(years, named | small, frozenset(small), named)
+
+    def with_next(self, other: DateParts) -> DateParts:
+        """What these words and the following ones show together."""
+        return DateParts(
+            self.years | other.years, self.months | other.months, self.days | other.days, self.named | other.named
+        )
+
+    def show(self, day: date) -> bool:
+        """Whether they show a day, or the month that it begins or ends."""
+        if day.year not in self.years:
+            return False
+        edge = day.day == 1 or (day + timedelta(days=1)).day == 1
+        return (day.month in self.months and day.day in self.days) or (edge and day.month in self.named)
+
+
+def _pairs(digits: str) -> list[str]:
+    return [digits[start : start + 2] for start in range(0, len(digits), 2)]
+
+
+def _year(digits: str) -> int:
+    number = int(digits)
+    return number if len(digits) > 2 else number + (1900 if number >= _CENTURY_FROM else 2000)
+
+
 def _date(year: str, month: int, day: int) -> date | None:
-    number = int(year)
-    if len(year) == 2:
-        number += 1900 if number >= _CENTURY_FROM else 2000
     try:
-        return date(number, month, day)
+        return date(_year(year), month, day)
     except ValueError:
         return None

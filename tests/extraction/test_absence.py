@@ -33,6 +33,41 @@ def page(text: str) -> Page:
 ABSENCE = Absence([page("Total 420.00 of 1 234,50\nVAT 20 % or (5.00)")])
 
 
+DATED = Absence(
+    [
+        page(
+            "Issued 03/02/2024, paid 4 März 2024\nagreed on this twenty-first day\nof May, 2019 between\n"
+            "Graduated June 2016\nno. 150318 and 20171231\nDay Month Year\n07 11 20"
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "absent"),
+    [
+        ("2024-02-03", False),
+        ("2024-03-02", False),
+        ("2024-03-04", False),
+        ("2019-05-21", False),
+        ("2016-06-01", False),
+        ("2016-06-30", False),
+        ("2018-03-15", False),
+        ("2017-12-31", False),
+        ("2020-11-07", False),
+        ("2016-06-09", True),
+        ("2023-04-15", True),
+        ("2024-07-03", True),
+        ("9999-99-99", False),
+        ("2023-04-15T10:00:00", False),
+        ("Unknown", True),
+    ],
+)
+def test_dates_that_are_not_printed_stand_for_null(value: str, absent: bool) -> None:
+    assert DATED.is_meant(value) is absent
+    assert Absence(None).is_meant(value) is (value == "Unknown")
+
+
 @pytest.mark.parametrize(
     ("value", "absent"),
     [
