@@ -35,6 +35,18 @@ _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _EXACT_TIME = rf"(?:{_CLOCK}:[0-5][0-9](?:\.[0-9]+)?(?:[Zz]|[+-]{_CLOCK})|23:59:60(?:\.[0-9]+)?[Zz])"
 _EXACT = {"date": f"^{_EXACT_DATE}$", "date-time": f"^{_EXACT_DATE}[Tt]{_EXACT_TIME}$"}
 _LIMITS = frozenset({"pattern", "minLength", "maxLength", "allOf"})
+_ESCAPED = "%[0-9A-Fa-f]{2}"
+_PATH = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|{_ESCAPED})"
+_QUERY = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|{_ESCAPED})"
+_HOST = rf"(?:[A-Za-z0-9._~-]|{_ESCAPED}){{1,253}}(?::[0-9]{{1,5}})?"
+_HIERARCHIC = "https?|ftps?|sftp|ssh|file|wss?|ldaps?|smb|s3|gs|git|svn|rtsp|rtmp|ircs?"
+_OPAQUE = "mailto|tel|sms|urn|doi|geo|data|magnet|news|about"
+USUAL_URI = (
+    rf"^(?:(?:{_HIERARCHIC})://{_HOST}(?:/{_PATH}{{0,800}})?(?:\?{_QUERY}{{0,800}})?(?:#{_QUERY}{{0,200}})?"
+    rf"|(?:{_OPAQUE}):{_PATH}{{1,1800}})$"
+)
+"""URIs of schemes in use. Any word can be a scheme, so that linkedin.com/in/ada, as it is printed, would begin one of
+that name, go on without an end, and never get to its slash."""
 
 _TIME = re.compile(
     r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.\d+)?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII | re.IGNORECASE

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_retab.errors import UnsupportedSchemaError
 from local_retab.schema import printed
-from local_retab.schema.formats import exact_pattern
+from local_retab.schema.formats import USUAL_URI, exact_pattern
 from local_retab.schema.nesting import levels
 from local_retab.schema.presence import KEYWORD, with_cases
 
@@ -27,7 +27,7 @@ _OPTIONS = {"whitespace_flexible": False, "item_separator": SEPARATORS[0], "key_
 
 def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
     """The grammar of an inference schema, dates held to the calendar where ``exact_pattern`` has a pattern for them,
-    and to what is printed where only their name says that they are dates.
+    and to what is printed where only their name says that they are dates; URIs to the usual schemes.
 
     Raises UnsupportedSchemaError with llguidance's reason.
     """
@@ -64,6 +64,9 @@ class _Writer:
         if (pattern := exact_pattern(schema, wide=self._wide)) is not None:
             del made["format"]
             made["pattern"] = pattern
+        elif made.get("format") == "uri" and not self._wide and not made.keys() & {"pattern", "allOf"}:
+            del made["format"]
+            made["pattern"] = USUAL_URI
         if made.pop(printed.KEYWORD, None) is not None:
             if made.get("maxLength", 0) >= printed.LONGEST:
                 del made["maxLength"]
