@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from local_retab.schema import SchemaPlan, Shape
-from local_retab.schema.grammar import SEPARATORS
 from local_retab.schema.patterns import searcher
+from local_retab.schema.style import SEPARATORS
 from local_retab.schema.validation import checker
 
 REASONING = "because"

@@ -11,6 +11,7 @@ from local_retab.schema import printed
 from local_retab.schema.formats import USUAL_URI, exact_pattern
 from local_retab.schema.nesting import levels
 from local_retab.schema.presence import KEYWORD, with_cases
+from local_retab.schema.style import COMPACT, options
 
 MAX_LEVELS = 600  # llguidance overflows a stack of 8 MB at somewhat more than 1200
 
@@ -18,11 +19,6 @@ _SMALL = 200  # characters of a schema that is written again rather than referre
 _NAMED = frozenset({"properties", "patternProperties", "$defs"})
 _LISTED = frozenset({"anyOf", "prefixItems"})
 _SINGLE = frozenset({"items", "additionalProperties"})
-
-SEPARATORS = (",", ":")
-"""Of what models write, as ``json.dumps`` takes them. Fixed, so that keys and punctuation are forced tokens; without
-blanks, as tokenizers have `","` and `":"` in one token."""
-_OPTIONS = {"whitespace_flexible": False, "item_separator": SEPARATORS[0], "key_separator": SEPARATORS[1]}
 
 
 def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
@@ -34,7 +30,7 @@ def compile_grammar(inference: dict[str, Any], *, wide: bool = False) -> str:
     deep = levels(inference)
     if deep > MAX_LEVELS:
         raise _unsupported(f"it nests {deep} levels deep through its definitions, and the limit is {MAX_LEVELS}")
-    grammar, reason = _compile(json.dumps(_Writer(wide=wide).document(inference)))
+    grammar, reason = _compile(json.dumps(_Writer(wide=wide).document(inference)), options(inference))
     if reason is not None:
         raise _unsupported(reason)
     return grammar
@@ -110,14 +106,14 @@ def _unsupported(reason: str) -> UnsupportedSchemaError:
 @lru_cache(maxsize=4096)
 def refusal(text: str) -> str | None:
     """Why llguidance cannot hold a schema, given as JSON text; None when it can."""
-    return _compile(text)[1]
+    return _compile(text, COMPACT)[1]
 
 
-def _compile(text: str) -> tuple[str, str | None]:
+def _compile(text: str, overrides: dict[str, Any]) -> tuple[str, str | None]:
     from llguidance import LLMatcher
 
     try:
-        grammar: str = LLMatcher.grammar_from_json_schema(text, overrides=_OPTIONS)
+        grammar: str = LLMatcher.grammar_from_json_schema(text, overrides=overrides)
     except ValueError as error:  # its JSON reader stops at 128 levels
         return "", str(error)[:300]
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)

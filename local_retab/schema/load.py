@@ -14,6 +14,8 @@ from local_retab.schema.dialect import dialect_of, escape
 from local_retab.schema.references import References
 from local_retab.settings import Settings
 
+_WRAPPERS = frozenset({"schema", "json_schema", "schema_definition", "parameters", "input_schema"})
+_NOTES = frozenset({"name", "title", "description", "strict", "type"})
 CHECKED = 64
 """Schemas that are known to be right."""
 
@@ -24,8 +26,10 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
     """The JSON Schema of ``source`` as a new dict.
 
     ``source`` is a dict, JSON text, the path of a JSON file, a pydantic model, dataclass, TypedDict or other type, or a
-    function, whose parameters are then the properties. Raises InvalidSchemaError, and UnsupportedSchemaError for
-    references that leave the document.
+    function, whose parameters are then the properties. A dict that is no more than a wrapper around a schema, as those
+    of response formats and tools are, is read as the schema in it, since by itself it would allow any value.
+
+    Raises InvalidSchemaError, and UnsupportedSchemaError for references that leave the document.
     """
     origin, found = _read(source, settings.max_schema_bytes)
     try:
@@ -46,6 +50,8 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
         raise InvalidSchemaError(
             f"{origin} is {_short(text)}, and a schema has to be a JSON object. Describe the fields you want."
         )
+    schema = _unwrapped(schema)
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     if _deeper_than(schema, 2 * settings.max_schema_depth):
         raise InvalidSchemaError(
             f"{origin} is nested deeper than {settings.max_schema_depth} schemas. Move parts of it to $defs, or "
@@ -53,6 +59,17 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
         )
     _check(text, origin)
     return schema
+
+
+def _unwrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema in a wrapper, and in one within it: ``{"name": ..., "schema": {...}}`` and the like."""
+    wrappers = schema.keys() & _WRAPPERS
+    if len(wrappers) != 1 or schema.keys() - _WRAPPERS - _NOTES or schema.get("type", "json_schema") != "json_schema":
+        return schema
+    inner = schema[wrappers.pop()]
+    return (
+        _unwrapped(inner) if isinstance(inner, dict) and inner.keys() & {*_WRAPPERS, "type", "properties"} else schema
+    )
 
 
 def _read(source: Any, max_bytes: int) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ from scripted_backend import END, ScriptedBackend
 from local_retab.engine.closing import Closer
 from local_retab.engine.constraint import Constraint
 from local_retab.schema import compile_grammar, load_schema, plan_schema
-from local_retab.schema.grammar import SEPARATORS
+from local_retab.schema.style import SEPARATORS
 from local_retab.settings import Settings
 
 TOKENIZER = ScriptedBackend(lambda prompt: "").grammar_tokenizer()

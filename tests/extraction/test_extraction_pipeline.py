@@ -23,7 +23,7 @@ from local_retab.extraction.partial import MISSING, extends
 from local_retab.extraction.pipeline import extract
 from local_retab.extraction.task import Stop, Task
 from local_retab.schema import load_schema, plan_schema
-from local_retab.schema.grammar import SEPARATORS
+from local_retab.schema.style import SEPARATORS
 from local_retab.settings import Settings
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters, now
 

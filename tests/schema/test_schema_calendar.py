@@ -11,7 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
 from local_retab.schema.formats import exact_pattern
-from local_retab.schema.grammar import SEPARATORS
+from local_retab.schema.style import SEPARATORS
 from local_retab.settings import Settings
 
 BYTES = LLTokenizer("byte")

@@ -48,6 +48,39 @@ def test_a_dict_is_copied() -> None:
     assert NAMED["properties"] == {"name": {"type": "string"}}
 
 
+INNER = {"type": "object", "properties": {"total": {"type": "number"}}}
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        {"name": "invoice", "strict": True, "schema": INNER},
+        {"type": "json_schema", "json_schema": {"name": "invoice", "schema": INNER}},
+        {"name": "invoice", "description": "Of suppliers", "schema_definition": INNER},
+        {"name": "read", "description": "Reads", "parameters": INNER},
+        {"name": "read", "input_schema": INNER},
+    ],
+)
+def test_a_schema_in_a_wrapper_is_the_one_that_is_meant(wrapper: dict[str, Any]) -> None:
+    assert load(wrapper) == INNER
+    assert load(json.dumps(wrapper)) == INNER
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "schema": INNER},
+        {"schema": INNER, "properties": {}},
+        {"schema": INNER, "parameters": INNER},
+        {"schema": {"anything": 1}},
+        {"schema": True},
+        {"properties": {"schema": INNER}},
+    ],
+)
+def test_what_is_more_than_a_wrapper_stays(schema: dict[str, Any]) -> None:
+    assert load(schema) == schema
+
+
 def test_text_and_files(tmp_path: Path) -> None:
     text = json.dumps(NAMED)
     path = tmp_path / "schema.json"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
-from local_retab.schema.grammar import SEPARATORS
 from local_retab.schema.printed import is_date
+from local_retab.schema.style import SEPARATORS
 from local_retab.settings import Settings
 
 BYTES = LLTokenizer("byte")

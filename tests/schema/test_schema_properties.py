@@ -12,7 +12,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from local_retab.errors import OutputValidationError
 from local_retab.schema import SchemaPlan, load_schema, plan_schema
-from local_retab.schema.grammar import SEPARATORS
+from local_retab.schema.style import SEPARATORS
 from local_retab.settings import Settings
 
 SETTINGS = Settings(max_string_chars=12)
