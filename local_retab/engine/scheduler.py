@@ -17,13 +17,14 @@ from local_retab.engine.backend import Backend, BatchToken, Embeddings
 from local_retab.engine.blanks import Blanks
 from local_retab.engine.closing import Closer
 from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
+from local_retab.engine.endings import cancelled_error, overdue_error, unclosable_error
 from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
-from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent, cancelled_error
+from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent
 from local_retab.engine.writing import write_next
-from local_retab.errors import EngineError, GenerationError, GenerationTimeoutError, LocalRetabError
+from local_retab.errors import EngineError, LocalRetabError
 
 if TYPE_CHECKING:
     from local_retab.engine.images import ImageSpan
@@ -124,16 +125,7 @@ class Scheduler:
             if sequence.cancelled:
                 self._end(sequence, cancelled_error(), keep=True)
             elif sequence.overdue():
-                seconds = sequence.limits.seconds
-                self._end(
-                    sequence,
-                    GenerationTimeoutError(
-                        f"The extraction took longer than {seconds:g} s. "
-                        f"Set LOCAL_RETAB_MAX_GENERATION_SECONDS higher, or use a smaller model or document.",
-                        details={"seconds": seconds},
-                    ),
-                    keep=True,
-                )
+                self._end(sequence, overdue_error(sequence.limits), keep=True)
             for follower in [each for each in sequence.followers if each.cancelled]:
                 sequence.followers.remove(follower)
                 self._end(follower, cancelled_error(), keep=True)
@@ -386,15 +378,7 @@ class Scheduler:
             self._end(sequence, error, keep=True)
             return
         if ending is None:
-            limit = sequence.limits.output_tokens
-            self._end(
-                sequence,
-                GenerationError(
-                    f"The answer reached its limit of {limit} tokens and could not be closed under the schema. "
-                    f"Set LOCAL_RETAB_MAX_OUTPUT_TOKENS higher.",
-                ),
-                keep=True,
-            )
+            self._end(sequence, unclosable_error(sequence.limits), keep=True)
             return
         for one in family(sequence):
             one.events.put(TokenEvent(ending, synthesised=True))

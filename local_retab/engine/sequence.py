@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from local_retab.engine.images import ImageSpan, Pixels, position_at
-from local_retab.errors import GenerationCancelledError, LocalRetabError
+from local_retab.errors import LocalRetabError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -267,7 +267,3 @@ class Generation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
-
-
-def cancelled_error() -> GenerationCancelledError:
-    return GenerationCancelledError("The extraction was stopped before it was complete.")

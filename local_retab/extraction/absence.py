@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ class Absence:
     def __init__(self, pages: Sequence[Page] | None) -> None:
         rows = list(_rows(pages or ()))
         self._printed = None if pages is None else {value for row in rows for value in printed_numbers(row)}
-        self._dates = None if pages is None else _Dates(rows)
+        self._rows = rows
         self._slips = dict(slip for row in rows for word in row for slip in slips(word))
 
     def read(self, written: str, value: float) -> float:
@@ -60,9 +61,14 @@ class Absence:
             return False
         return round(abs(value), 6) not in self._printed
 
+    @cached_property
+    def _dates(self) -> _Dates:
+        """Read with the first date, as most answers are of documents in parts, and many of none."""
+        return _Dates(self._rows)
+
     def _made_up(self, text: str) -> bool:
         """Whether a text is a date that is not printed."""
-        if self._dates is None or _ISO_DATE.fullmatch(text) is None:
+        if self._printed is None or _ISO_DATE.fullmatch(text) is None:
             return False
         try:
             return date.fromisoformat(text) not in self._dates

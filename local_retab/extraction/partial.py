@@ -261,8 +261,9 @@ class PartialJson:
 
     @property
     def _nullable(self) -> bool:
-        """Whether the value in course is shown and may be null."""
-        return self._spine.shape is not None and self._spine.shape.nullable
+        """Whether the value in course is shown and may be null, and the schema does not name it."""
+        shape = self._spine.shape
+        return shape is not None and shape.nullable and not shape.listed
 
     def _take_parts(self) -> str:
         text = "".join(self._parts)

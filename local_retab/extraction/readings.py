@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise
 
@@ -154,7 +155,7 @@ class DateParts:
         """Whether they show a day, or the month that it begins or ends."""
         if day.year not in self.years:
             return False
-        edge = day.day == 1 or (day + timedelta(days=1)).day == 1
+        edge = day.day in (1, monthrange(day.year, day.month)[1])
         return (day.month in self.months and day.day in self.days) or (edge and day.month in self.named)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_retab.documents import pages
-from local_retab.engine.sequence import cancelled_error
+from local_retab.engine.endings import cancelled_error
 from local_retab.extraction.profiles import DEFAULT
 
 if TYPE_CHECKING:

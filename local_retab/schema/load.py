@@ -50,15 +50,16 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
         raise InvalidSchemaError(
             f"{origin} is {_short(text)}, and a schema has to be a JSON object. Describe the fields you want."
         )
-    schema = _unwrapped(schema)
-    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    inner = _unwrapped(schema)
+    if inner is not schema:
+        text = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
     if _deeper_than(schema, 2 * settings.max_schema_depth):
         raise InvalidSchemaError(
             f"{origin} is nested deeper than {settings.max_schema_depth} schemas. Move parts of it to $defs, or "
             "raise max_schema_depth."
         )
     _check(text, origin)
-    return schema
+    return inner
 
 
 def _unwrapped(schema: dict[str, Any]) -> dict[str, Any]:

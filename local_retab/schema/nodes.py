@@ -17,6 +17,7 @@ from local_retab.schema.presence import ALWAYS, KEYWORD, Case, Condition, both
 from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
+LISTED = Shape(atomic=True, listed=True)
 _COUNTS = ("minItems", "maxItems")
 
 
@@ -65,7 +66,7 @@ class Nodes:
             self._defer_conditions(merged)
         if merged.values is not None:
             values = [value for value in merged.values if merged.allows_type(value) and within(value, merged)]
-            return Built({"enum": values}, ATOMIC) if values else None
+            return Built({"enum": values}, LISTED) if values else None
         if merged == Merged(types=frozenset(TYPES) - {"integer"}):
             return Built({}, OPEN)
         types = [name for name in TYPES if name in merged.types]

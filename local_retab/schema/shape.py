@@ -22,6 +22,7 @@ class Shape:
     hidden: frozenset[str] = frozenset()  # keys that are never shown
     droppable: frozenset[str] = frozenset()  # keys whose null stands for absence
     atomic: bool = False  # a string here is shown only when complete: enum, const, format or pattern
+    listed: bool = False  # an enum or const: what stands here is a value that the schema names
     nullable: bool = False  # null may stand here
     order: tuple[str, ...] = ()  # the caller's order of keys, where the model writes them in another
     alternatives: tuple[Shape, ...] = ()  # a union: the value is under one of these
@@ -94,6 +95,7 @@ def _join(shapes: Sequence[Shape]) -> Shape:
         if any(shape.order for shape in shapes)
         else (),
         atomic=any(shape.atomic for shape in shapes),
+        listed=any(shape.listed for shape in shapes),
         nullable=any(shape.nullable for shape in shapes),
     )
 

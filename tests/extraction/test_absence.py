@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ DATED = Absence(
     [
         page(
             "Issued 03/02/2024, paid 4 März 2024\nagreed on this twenty-first day\nof May, 2019 between\n"
-            "Graduated June 2016\nno. 150318 and 20171231\nDay Month Year\n07 11 20"
+            "Graduated June 2016\nno. 150318 and 20171231\nDay Month Year\n07 11 20\nno. 9999"
         )
     ]
 )
@@ -59,6 +60,7 @@ DATED = Absence(
         ("2023-04-15", True),
         ("2024-07-03", True),
         ("9999-99-99", False),
+        ("9999-12-31", True),
         ("2023-04-15T10:00:00", False),
         ("Unknown", True),
     ],
@@ -66,6 +68,19 @@ DATED = Absence(
 def test_dates_that_are_not_printed_stand_for_null(value: str, absent: bool) -> None:
     assert DATED.is_meant(value) is absent
     assert Absence(None).is_meant(value) is (value == "Unknown")
+
+
+@pytest.mark.parametrize("value", ["unknown", "2021-07-09", 400])
+@pytest.mark.parametrize("form", ["null listed", "null beside", "optional"])
+def test_what_the_schema_lists_is_believed(value: Any, form: str) -> None:
+    """It says so itself, and what is listed need not be printed."""
+    listed: dict[str, Any] = {"enum": [value, "other", *([None] if form == "null listed" else [])]}
+    field = {"anyOf": [listed, {"type": "null"}]} if form == "null beside" else listed
+    schema = {"type": "object", "properties": {"a": field}, "required": [] if form == "optional" else ["a"]}
+    machine = PartialJson(plan_schema(schema, settings=Settings()).shape, ABSENCE)
+    machine.feed(json.dumps({"a": value}).encode())
+    assert machine.flush() == {"a": value}
+    assert machine.absent == []
 
 
 @pytest.mark.parametrize(

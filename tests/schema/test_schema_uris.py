@@ -20,6 +20,7 @@ USUAL = [
     "ftp://files.example.org",
     "mailto:ada@example.com",
     "tel:+44-20-7946-0000",
+    "file:///home/ada/a.txt",
     "urn:isbn:0451450523",
 ]
 
