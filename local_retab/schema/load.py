@@ -50,14 +50,14 @@ def load_schema(source: SchemaSource, *, settings: Settings) -> dict[str, Any]:
         raise InvalidSchemaError(
             f"{origin} is {_short(text)}, and a schema has to be a JSON object. Describe the fields you want."
         )
-    inner = _unwrapped(schema)
-    if inner is not schema:
-        text = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
     if _deeper_than(schema, 2 * settings.max_schema_depth):
         raise InvalidSchemaError(
             f"{origin} is nested deeper than {settings.max_schema_depth} schemas. Move parts of it to $defs, or "
             "raise max_schema_depth."
         )
+    inner = _unwrapped(schema)
+    if inner is not schema:
+        text = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
     _check(text, origin)
     return inner
 

@@ -81,6 +81,11 @@ def test_what_is_more_than_a_wrapper_stays(schema: dict[str, Any]) -> None:
     assert load(schema) == schema
 
 
+def test_wrappers_in_wrappers_are_too_deep_like_other_nesting() -> None:
+    with pytest.raises(InvalidSchemaError, match="nested deeper"):
+        load('{"schema":' * 900 + json.dumps(INNER) + "}" * 900)
+
+
 def test_text_and_files(tmp_path: Path) -> None:
     text = json.dumps(NAMED)
     path = tmp_path / "schema.json"
