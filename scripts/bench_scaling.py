@@ -49,6 +49,7 @@ class Mark:
 
 def measure(folder: Path, model: str, vocabulary: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
     """All curves; ``scaling.json`` and ``scaling.svg`` in ``folder``. ``vocabulary``: a GGUF file to take it from."""
+    folder.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"model": model, "vocabulary": vocabulary.stem, "curves": []}
     curves: list[Curve] = []
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from local_retab.engine.backend import Backend, BatchToken, Embeddings
@@ -22,6 +23,7 @@ from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
 from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
+from local_retab.engine.repetition import Repetition
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent
 from local_retab.engine.writing import write_next
 from local_retab.errors import EngineError, LocalRetabError
@@ -56,7 +58,7 @@ class Scheduler:
         self._backend = backend
         self._pool = PrefixPool(backend)
         self._drafts = Drafts(backend)
-        self._blanks = Blanks.of(backend)
+        self._write = partial(write_next, backend=backend, blanks=Blanks.of(backend), repetition=Repetition(backend))
         self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
@@ -357,7 +359,7 @@ class Scheduler:
     def _choose(self, sequence: Sequence, row: int) -> bool:
         """Choose what comes next for a sequence and those that follow it. True at the end."""
         start, logits = len(sequence.tokens), self._backend.logits(row)
-        ended = {one.number: write_next(one, logits, self._backend, self._blanks) for one in family(sequence)}
+        ended = {one.number: self._write(one, logits) for one in family(sequence)}
         # From the token before on, which may be another one now.
         for other in part(sequence, start - 1):
             if ended[other.number]:

@@ -81,12 +81,14 @@ class Finish(Enum):
 class TokenEvent:
     """Bytes of output. ``synthesised`` bytes were not chosen by the model: they close a value cut by the budget.
 
-    ``logprob`` is that of a chosen token (see ``Choice``), None for tokens that the grammar forced.
+    ``logprob`` is that of a chosen token (see ``Choice``), None for tokens that the grammar forced. ``circular`` bytes
+    end an array that would go round in circles (see ``repetition``).
     """
 
     data: bytes
     synthesised: bool = False
     logprob: float | None = None
+    circular: bool = False
 
 
 @dataclass(slots=True)

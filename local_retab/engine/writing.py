@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 
     from local_retab.engine.backend import Backend
     from local_retab.engine.blanks import Blanks
+    from local_retab.engine.repetition import Repetition
     from local_retab.engine.sequence import Sequence
 
 
-def write_next(sequence: Sequence, logits: NDArray[np.float32], backend: Backend, blanks: Blanks | None = None) -> bool:
+def write_next(
+    sequence: Sequence,
+    logits: NDArray[np.float32],
+    backend: Backend,
+    blanks: Blanks | None = None,
+    repetition: Repetition | None = None,
+) -> bool:
     """Choose the next token by ``logits``, shape (vocabulary,), and take along the forced ones. True at the end.
 
-    With ``blanks`` the last token may be written anew, which ``sequence.rewritten`` says. Raises EngineError.
+    With ``blanks`` the last token may be written anew, which ``sequence.rewritten`` says. With ``repetition`` arrays
+    and numbers that go on without an end are ended. Raises EngineError.
     """
     sequence.rewritten = False
     awaited = blanks if blanks is not None and blanks.awaits_value(sequence) else None
@@ -28,6 +36,13 @@ def write_next(sequence: Sequence, logits: NDArray[np.float32], backend: Backend
     choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
     if choice.token in backend.info.end_tokens:
         return True
+    if repetition and repetition.endless(sequence, choice.token):
+        shorter = repetition.without_digits(logits)
+        choice = choose(shorter, sequence.constraint, sequence.sampling, sequence.random)
+    if repetition and (end := repetition.ending(sequence, choice.token)):
+        sequence.constraint.consume(end)
+        _append(sequence, end, backend, circular=True)
+        return _append_forced(sequence, backend)
     if awaited and choice.token in awaited.joined:
         sequence.constraint.consume([choice.token])
         del sequence.tokens[-1]
@@ -72,11 +87,17 @@ def _append_forced(sequence: Sequence, backend: Backend) -> bool:
 
 
 def _append(
-    sequence: Sequence, tokens: list[int], backend: Backend, logprob: float | None = None, *, shown: int = 0
+    sequence: Sequence,
+    tokens: list[int],
+    backend: Backend,
+    logprob: float | None = None,
+    *,
+    shown: int = 0,
+    circular: bool = False,
 ) -> None:
     """Append tokens, of whose bytes the first ``shown`` are in the output already."""
     data = b"".join(map(backend.token_bytes, tokens))[shown:]
     sequence.tokens.extend(tokens)
     sequence.output += data
     sequence.statistics.output_tokens += len(tokens) if not shown else 0
-    sequence.events.put(TokenEvent(data, logprob=logprob))
+    sequence.events.put(TokenEvent(data, logprob=logprob, circular=circular))

@@ -55,6 +55,8 @@ class Answer:
         self._complete: JsonValue | Missing = MISSING  # what was, when the budget ended
         self.unprinted: list[str] = []
         """Pointers of values that were taken for null."""
+        self.circles: list[str] = []
+        """Pointers of arrays that were ended as their items repeated."""
         self.consensus = Consensus()
         self.statistics: list[Statistics] = []
         self.wanted = True
@@ -114,7 +116,7 @@ class Answer:
             self.plan.validate(self.value)
             if ballots.wanted:
                 self._reconcile([self.value, *ballots.finish()])
-            self.unprinted = machine.absent
+            self.unprinted, self.circles = machine.absent, machine.circles
         except PartialJsonError as error:
             problem = OutputValidationError(
                 f"The answer is not a usable JSON value at {machine.path() or 'its start'}: {error}.",
@@ -153,10 +155,10 @@ class Answer:
         shows = self._shows and not self.plan.deferred
         for event in generation:
             if event.synthesised and self.cut_at is None:
-                self.cut_at, self._complete = machine.path(), machine.complete()
+                self.cut_at, self._complete = machine.path(), machine.cut()
             self.written += event.data
             path = machine.path() if event.logprob is not None else ""
-            changed = machine.feed(event.data) or changed
+            changed = machine.feed(event.data, circular=event.circular) or changed
             if event.logprob is not None:
                 self._likelihoods.add(path, event.logprob)
             ballots.advance()

@@ -63,7 +63,7 @@ class Ballots:
         generation, machine = vote
         try:
             for event in events:
-                machine.feed(event.data)
+                machine.feed(event.data, circular=event.circular)
         except PartialJsonError:
             generation.cancel()
             self._running = [other for other in self._running if other is not vote]

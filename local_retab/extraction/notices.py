@@ -63,6 +63,19 @@ def absence_notices(unprinted: Sequence[str]) -> list[ExtractionNotice]:
     ]
 
 
+def circle_notices(circles: Sequence[str]) -> list[ExtractionNotice]:
+    """That the arrays at these pointers were ended because their items came round and round."""
+    return [
+        ExtractionNotice(
+            code="ITEMS_REPEATED",
+            path=path,
+            message="The model wrote the same items over and over. The array was ended there, without repeated texts "
+            "at its end; items that the document names after them may be missing.",
+        )
+        for path in circles
+    ]
+
+
 def string_notices(value: JsonValue, settings: Settings) -> list[ExtractionNotice]:
     """Which strings are as long as the limit lets them be."""
     limit = settings.max_string_chars

@@ -51,20 +51,37 @@ class PartialJson:
         self._spine = Spine(shape)
         self._parts: list[str] = []  # of the string, key or number in course
         self._grows = False  # a string is in course that is shown as it grows
+        self._repeats = False  # so far it is, or follows, an item that its array has already, and is not shown yet
         self._step: Callable[[str, int], int] = self._value
         self._changed = False
         self._failed = False
         self._absence = absence
         self.absent: list[str] = []  # pointers of values that were taken for null
+        self.circles: list[str] = []  # pointers of arrays that were ended as their items repeated
 
-    def feed(self, data: bytes) -> bool:
-        """Reads on. Returns whether the visible value changed. Raises PartialJsonError."""
+    def feed(self, data: bytes, *, circular: bool = False) -> bool:
+        """Reads on. Returns whether the visible value may have changed. Raises PartialJsonError.
+
+        ``circular`` data ends an array whose last items are a circle; what came before in it is dropped.
+        """
         self._changed = False
         try:
+            if circular:
+                self._read(data[:-1])
+                self._drop()
+                data = data[-1:]
             self._read(data)
         except ValueError as error:
             raise self._error(str(error)) from error
         return self._changed
+
+    def _drop(self) -> None:
+        """Forget the items that repeat others, and which of them were taken for null."""
+        array, count = self._spine.drop()
+        self.circles.append(array)
+        dropped = [path for path in self.absent if path.startswith(f"{array}/")]
+        dropped = [path for path in dropped if int(path.removeprefix(f"{array}/").split("/")[0]) >= count]
+        self.absent = [path for path in self.absent if path not in dropped]
 
     def flush(self) -> JsonValue:
         """Ends the input. Returns the complete visible value; raises PartialJsonError without one."""
@@ -84,13 +101,18 @@ class PartialJson:
             return self._spine.snapshot(MISSING)
         text = "".join(self._parts)
         self._parts = [text]
-        if self._absence and self._nullable and self._absence.may_begin(text):
+        if self._repeats or (self._absence and self._nullable and self._absence.may_begin(text)):
             return self._spine.snapshot(MISSING)
         return self._spine.snapshot(text)
 
     def complete(self) -> JsonValue | Missing:
         """Like ``snapshot``, without the string in course."""
         return self._spine.snapshot(MISSING)
+
+    def cut(self) -> JsonValue | Missing:
+        """What is complete where the model's answer ends before its end."""
+        self._spine.release()
+        return self.complete()
 
     def path(self) -> str:
         """The JSON pointer (RFC 6901) of the place where the input stands, "" for the whole value.
@@ -131,8 +153,9 @@ class PartialJson:
         if char == '"':
             shape = self._spine.shape
             self._grows = shape is not None and not shape.atomic
-            self._changed = self._changed or self._grows
             self._step = self._string
+            self._repeats = True
+            self._grow()
             return at + 1
         if char in "-0123456789":
             self._step = self._number
@@ -166,7 +189,7 @@ class PartialJson:
         end = find(lexical.STRING_STOP, text, at)
         if end > at:
             self._parts.append(text[at:end])
-            self._changed = self._changed or self._grows
+            self._grow()
         if end == len(text):
             return end
         if text[end] == '"':
@@ -181,8 +204,15 @@ class PartialJson:
         if escape is None:
             return self._hold(text, at)
         self._parts.append(escape.char)
-        self._changed = self._changed or self._grows
+        self._grow()
         return escape.end
+
+    def _grow(self) -> None:
+        """The string in course has grown, and is shown if that is its way and it repeats no other."""
+        if self._grows and self._repeats:
+            self._parts = ["".join(self._parts)]
+            self._repeats = self._spine.may_repeat(self._parts[0])
+        self._changed = self._changed or (self._grows and not self._repeats)
 
     def _key(self, text: str, at: int) -> int:
         if text[at] in SPACE:
@@ -234,7 +264,7 @@ class PartialJson:
             self._step = self._value
 
     def _end_container(self) -> None:
-        self._spine.close()
+        self._changed = self._spine.close() or self._changed
         self._step = self._after
 
     def _end_string(self) -> None:
@@ -244,7 +274,7 @@ class PartialJson:
             self._step = self._colon
         elif self._grows and not (self._absence and self._nullable):  # its last character was shown when it came
             self._grows = False
-            self._spine.put(text)
+            self._changed = (self._spine.put(text) and self._repeats) or self._changed
             self._step = self._after
         else:
             self._end_scalar(text)

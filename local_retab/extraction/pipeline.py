@@ -13,7 +13,7 @@ from local_retab.extraction.chunking.parts import extract_in_parts
 from local_retab.extraction.chunking.planning import plan_reading
 from local_retab.extraction.citing import Lines
 from local_retab.extraction.finishing import Result, chunk_of, extraction_of
-from local_retab.extraction.notices import absence_notices, budget_notices
+from local_retab.extraction.notices import absence_notices, budget_notices, circle_notices
 from local_retab.extraction.partial import Missing
 from local_retab.extraction.profiles import profile_named
 from local_retab.extraction.prompting import write_prompt
@@ -64,7 +64,11 @@ def _extract_at_once(
             value=answer.value,
             likelihoods=answer.likelihoods,
             statistics=answer.statistics,
-            notices=[*budget_notices(answer.cut_at, task.settings), *absence_notices(answer.unprinted)],
+            notices=[
+                *budget_notices(answer.cut_at, task.settings),
+                *circle_notices(answer.circles),
+                *absence_notices(answer.unprinted),
+            ],
             plan=plan.to_wire(pages),
             consensus=answer.consensus,
             synthesised=answer.synthesised,

@@ -48,6 +48,7 @@ class ExtractionNotice(Response):
 
     An addition to the hosted contract, whose clients ignore unknown fields. Codes: ``OUTPUT_BUDGET_EXHAUSTED``
     (the value from this path on was closed without the model), ``STRING_LIMIT_REACHED`` (a string was cut),
+    ``ITEMS_REPEATED`` (an array was ended as its items went round in circles),
     ``NOT_STATED`` (a number that is not printed, or a word for null, where the schema allows null), ``ROWS_MISSING``
     (lines of the document that look like rows of this array have no item), ``KEYS_NOT_FOUND`` (keys that the model gave
     and that are not printed).

@@ -69,16 +69,25 @@ def read(text: str, at: int, shape: Shape) -> tuple[Any, int | None]:
 
 
 def read_array(text: str, at: int | None, shape: Shape) -> tuple[Any, int | None]:
+    """Texts and nulls that the array has already are shown with what comes after them, or at its end."""
     items: list[Any] = []
+    held: list[Any] = []
     while at is not None:
         at = skip(text, at, " \t\n\r,")
         if at == len(text):
             return items, None
         if text[at] == "]":
-            return items, at + 1
-        value, at = read(text, at, shape.child(len(items)))
-        if value is not MISSING:
-            items.append(value)
+            return items + held, at + 1
+        value, at = read(text, at, shape.child(len(items + held)))
+        known = [item for item in items if isinstance(item, str) or item is None]
+        begun = at is None and isinstance(value, str)
+        if at is not None and value in known and isinstance(value, str | None):
+            held.append(value)
+        elif value is not MISSING and not (
+            begun and (held or any(item is not None and item.startswith(value) for item in known))
+        ):
+            items += [*held, value]
+            held = []
     return items, None
 
 

@@ -12,7 +12,7 @@ from local_retab.extraction.chunking.phase import Outcome, Phase
 from local_retab.extraction.chunking.rereading import Rereading
 from local_retab.extraction.chunking.schemas import item_plan, keys_plan
 from local_retab.extraction.chunking.windows import Window, segment_windows
-from local_retab.extraction.notices import absence_notices, budget_notices
+from local_retab.extraction.notices import absence_notices, budget_notices, circle_notices
 from local_retab.schema import KEYS
 from local_retab.schema.dialect import escape
 from local_retab.wire import ExtractionNotice
@@ -98,6 +98,7 @@ class KeyedArray:
             at = f"{self.pointer}/{number}"
             if reading.answer.cut_at is not None:
                 notices += budget_notices(at + reading.answer.cut_at, self._task.settings)
+            notices += circle_notices([at + path for path in reading.answer.circles])
             notices += absence_notices([at + path for path in reading.answer.unprinted])
         votes = self._task.parameters.n_consensus
         return Outcome(

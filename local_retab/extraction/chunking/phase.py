@@ -13,7 +13,7 @@ from local_retab.extraction.chunking.merging import Merged, Part, merge
 from local_retab.extraction.chunking.planning import ROWS_AT_ONCE
 from local_retab.extraction.chunking.rereading import Rereading
 from local_retab.extraction.chunking.windows import Window, missed_windows
-from local_retab.extraction.notices import absence_notices, budget_notices
+from local_retab.extraction.notices import absence_notices, budget_notices, circle_notices
 from local_retab.extraction.partial import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class Phase:
                 yield from budget_notices(merged.pointer(number, cut_at), self._task.settings)
             if window.again:
                 continue
+            yield from circle_notices([merged.pointer(number, path) for path in reading.answer.circles])
             for notice in absence_notices(reading.answer.unprinted):
                 path = merged.pointer(number, notice.path)
                 if value_at(merged.value, path) is None:
