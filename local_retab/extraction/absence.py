@@ -1,5 +1,5 @@
-"""What small models write and do not mean: words, numbers and dates for null, at places that may be null, and numbers
-with the decimal point where the document has a separator of thousands."""
+"""What small models write and do not mean: words, numbers, dates and echoes for null, at places that may be null, and
+numbers with the decimal point where the document has a separator of thousands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from local_retab.extraction.echoes import Echoes
 from local_retab.extraction.readings import DateParts, dates, printed_numbers, slips
 from local_retab.extraction.spots import PageWords
 
@@ -30,11 +31,12 @@ class Absence:
 
     A number that is not printed was computed or made up, and so was a date in ISO 8601. Where the field may be null
     that is the answer to "what does the document state". ``pages`` None leaves both alone, for documents whose text is
-    not known.
+    not known. ``told`` are the texts that describe the fields, whose echo is no answer.
     """
 
-    def __init__(self, pages: Sequence[Page] | None) -> None:
+    def __init__(self, pages: Sequence[Page] | None, told: Sequence[str] = ()) -> None:
         rows = list(_rows(pages or ()))
+        self._echoes = None if pages is None else Echoes(told, rows)
         self._printed = None if pages is None else {value for row in rows for value in printed_numbers(row)}
         self._rows = rows
         self._slips = dict(slip for row in rows for word in row for slip in slips(word))
@@ -47,14 +49,17 @@ class Absence:
         return -meant if written.startswith("-") else meant
 
     def may_begin(self, text: str) -> bool:
-        """Whether a string that begins so may still turn out to be a word for null."""
+        """Whether a string that begins so may still turn out to stand for null."""
         folded = text.strip().casefold()
-        return any(word.startswith(folded) for word in WORDS) or _BEGUN_DATE.fullmatch(folded) is not None
+        if any(word.startswith(folded) for word in WORDS) or _BEGUN_DATE.fullmatch(folded):
+            return True
+        return self._echoes is not None and self._echoes.may_begin(folded)
 
     def is_meant(self, value: JsonValue) -> bool:
         """Whether a finished scalar stands for null."""
         if isinstance(value, str):
-            return value.strip().casefold() in WORDS or self._made_up(value.strip())
+            echo = self._echoes is not None and self._echoes.is_echo(value)
+            return value.strip().casefold() in WORDS or self._made_up(value.strip()) or echo
         if self._printed is None or not isinstance(value, int | float) or isinstance(value, bool):
             return False
         if value == int(value) and abs(value) < COUNTABLE and isinstance(value, int):

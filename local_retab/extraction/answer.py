@@ -14,6 +14,7 @@ from local_retab.extraction.absence import Absence
 from local_retab.extraction.ballots import Ballots
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.copying import Copies
+from local_retab.extraction.echoes import descriptions
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.notices import synthesised_paths
 from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
@@ -42,7 +43,8 @@ class Answer:
         self._beside = beside
         self.plan = task.plan
         self._shows = shows
-        self._absence = Absence(pages if any(page.text.strip() for page in pages) else None)
+        known = any(page.text.strip() for page in pages)
+        self._absence = Absence(pages if known else None, descriptions(task.plan.original))
         self._problem: OutputValidationError | None = None
         self._likelihoods = TokenLikelihoods()
         self._attempts = 0

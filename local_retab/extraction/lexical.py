@@ -14,6 +14,7 @@ NUMBER_END = re.compile(r"[^-+.0-9eE]")
 STRING_STOP = re.compile(r'["\\\x00-\x1f]')
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_BEGUN_NUMBER = re.compile(r"-?[0-9]{0,15}(?:\.[0-9]{0,15})?")
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt])|u([0-9a-fA-F]{4}))')
 _ESCAPE_BEGUN = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -55,6 +56,19 @@ def unescape(text: str, at: int) -> Escape | None:
         if _LOW_SURROGATE_BEGUN.fullmatch(text, found.end()):
             return None
     return Escape("\ufffd" if 0xD800 <= code < 0xE000 else chr(code), found.end())
+
+
+def may_be_number(text: str) -> bool:
+    """Whether a text that begins so may be one that ``exact_number`` knows."""
+    return _BEGUN_NUMBER.fullmatch(text) is not None
+
+
+def exact_number(text: str) -> int | float | None:
+    """The number that is written just as the text is, if it is no longer than what a float holds."""
+    if not may_be_number(text) or _NUMBER.fullmatch(text) is None:
+        return None
+    number = to_number(text)
+    return number if repr(number) == text else None
 
 
 def to_number(text: str) -> int | float:

@@ -56,7 +56,7 @@ def absence_notices(unprinted: Sequence[str]) -> list[ExtractionNotice]:
         ExtractionNotice(
             code="NOT_STATED",
             path=path,
-            message="The model's answer was a word for null, or a number that is not printed in the document. "
+            message="The model's answer was a word for null, or something that is not printed in the document. "
             "The field may be null, and is.",
         )
         for path in unprinted

@@ -51,7 +51,7 @@ class PartialJson:
         self._spine = Spine(shape)
         self._parts: list[str] = []  # of the string, key or number in course
         self._grows = False  # a string is in course that is shown as it grows
-        self._repeats = False  # so far it is, or follows, an item that its array has already, and is not shown yet
+        self._withheld = False  # it is not shown yet, as so far it repeats an item of its array, or may be a number
         self._step: Callable[[str, int], int] = self._value
         self._changed = False
         self._failed = False
@@ -101,7 +101,7 @@ class PartialJson:
             return self._spine.snapshot(MISSING)
         text = "".join(self._parts)
         self._parts = [text]
-        if self._repeats or (self._absence and self._nullable and self._absence.may_begin(text)):
+        if self._withheld or (self._absence and self._nullable and self._absence.may_begin(text)):
             return self._spine.snapshot(MISSING)
         return self._spine.snapshot(text)
 
@@ -154,7 +154,7 @@ class PartialJson:
             shape = self._spine.shape
             self._grows = shape is not None and not shape.atomic
             self._step = self._string
-            self._repeats = True
+            self._withheld = True
             self._grow()
             return at + 1
         if char in "-0123456789":
@@ -208,11 +208,13 @@ class PartialJson:
         return escape.end
 
     def _grow(self) -> None:
-        """The string in course has grown, and is shown if that is its way and it repeats no other."""
-        if self._grows and self._repeats:
+        """The string in course has grown, and is shown if that is its way and it can be nothing else."""
+        if self._grows and self._withheld:
             self._parts = ["".join(self._parts)]
-            self._repeats = self._spine.may_repeat(self._parts[0])
-        self._changed = self._changed or (self._grows and not self._repeats)
+            text, shape = self._parts[0], self._spine.shape
+            number = shape is not None and shape.number and lexical.may_be_number(text)
+            self._withheld = bool(number) or self._spine.may_repeat(text)
+        self._changed = self._changed or (self._grows and not self._withheld)
 
     def _key(self, text: str, at: int) -> int:
         if text[at] in SPACE:
@@ -272,12 +274,20 @@ class PartialJson:
         if self._spine.awaits_key:
             self._spine.begin_member(text)
             self._step = self._colon
+        elif self._grows and (number := self._number_in(text)) is not None:
+            self._end_scalar(number)
         elif self._grows and not (self._absence and self._nullable):  # its last character was shown when it came
             self._grows = False
-            self._changed = (self._spine.put(text) and self._repeats) or self._changed
+            self._changed = (self._spine.put(text) and self._withheld) or self._changed
             self._step = self._after
         else:
             self._end_scalar(text)
+
+    def _number_in(self, text: str) -> int | float | None:
+        """The number that a string is, where the schema has numbers beside strings."""
+        shape = self._spine.shape
+        number = lexical.exact_number(text) if shape is not None and shape.number and not shape.listed else None
+        return None if isinstance(number, float) and shape is not None and shape.number == "integer" else number
 
     def _end_scalar(self, value: JsonValue) -> None:
         """A value is complete that was not visible until now, at least not all of it."""

@@ -11,6 +11,7 @@ from local_retab.schema.parts import (
     item_schema,
     keys_schema,
     only,
+    unstated,
     without,
 )
 from local_retab.schema.plan import SchemaPlan, plan_schema
@@ -35,5 +36,6 @@ __all__ = [
     "plan_schema",
     "project",
     "render_template",
+    "unstated",
     "without",
 ]

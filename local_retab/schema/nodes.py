@@ -18,6 +18,7 @@ from local_retab.schema.shape import OPEN, Shape, union, with_null
 
 ATOMIC = Shape(atomic=True)
 LISTED = Shape(atomic=True, listed=True)
+NUMBERS = {name: Shape(number=name) for name in ("integer", "number")}
 _COUNTS = ("minItems", "maxItems")
 
 
@@ -81,8 +82,10 @@ class Nodes:
         schema = {"type": types[0] if len(types) == 1 else types, **scalars}
         for part in parts:
             schema |= part.schema
-        atomic = [ATOMIC] if scalars.keys() & {"pattern", "format"} else []
-        shape = union([*atomic, *(part.shape for part in parts)]) or OPEN
+        special = [ATOMIC] if scalars.keys() & {"pattern", "format"} else []
+        if not scalars.keys() - {"maxLength"}:
+            special += [NUMBERS[name] for name in types if name in NUMBERS]
+        shape = union([*special, *(part.shape for part in parts)]) or OPEN
         shape = with_null(shape) if "null" in types else shape
         return Built(schema, shape, 1 + sum(part.size for part in parts))
 

@@ -6,7 +6,8 @@ array may have no item in it. Arrays of a value can be left out, and their keys 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from local_retab.errors import RequestError
@@ -18,12 +19,15 @@ _DEFINITIONS = ("$defs", "definitions", "$schema")
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _COUNTS = ("minItems", "contains", "minContains", "maxContains", "minProperties")
 _MAX_DEPTH = 32
+_MAX_OPENED = 32
+"""Properties of an object that is always written: each part writes all of them, mostly as null."""
 
 
 def for_parts(schema: dict[str, Any]) -> dict[str, Any]:
     """A copy of ``schema`` in which scalars outside arrays may be null and arrays there may be empty.
 
-    Items of arrays are as they were: an item stands in one part.
+    Objects that may be left out are not: a model leaves out all of one of which a part states little. ``unstated`` says
+    which are to go afterwards. Items of arrays are as they were: an item stands in one part.
     """
     relaxed = _relaxed(schema, schema, 0)
     assert isinstance(relaxed, dict)
@@ -45,7 +49,55 @@ def _relaxed(schema: Any, document: dict[str, Any], depth: int) -> Any:
         copy["properties"] = {
             name: _may_be_null(child, document) if name in required else child for name, child in relaxed.items()
         }
+        opened = [name for name in _left_out(schema, document) if _is_small(copy["properties"][name])]
+        copy["required"] = [*required, *opened]
     return copy
+
+
+def _left_out(schema: dict[str, Any], document: dict[str, Any]) -> Iterator[str]:
+    """The properties of ``schema`` that are objects and may be left out."""
+    for name, child in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()) and isinstance(child, dict):
+            node = _followed(child, document)
+            if node.get("type") == "object" and isinstance(node.get("properties"), dict):
+                yield name
+
+
+def _is_small(schema: dict[str, Any]) -> bool:
+    """Whether it has few properties at all depths, and none that could recur."""
+    text = json.dumps(schema)
+    return '"$ref"' not in text and sum(map(len, _properties(schema))) <= _MAX_OPENED
+
+
+def _properties(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict) and isinstance(schema.get("properties"), dict):
+        yield schema["properties"]
+        for child in schema["properties"].values():
+            yield from _properties(child)
+
+
+def unstated(value: Any, schema: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The paths of objects in ``value`` that ``schema`` lets be left out and in which nothing is stated."""
+    return list(_unstated(value, schema, schema))
+
+
+def _unstated(value: Any, schema: Any, document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    if not isinstance(value, dict) or not isinstance(schema, dict):
+        return
+    schema = _followed(schema, document)
+    may_go = set(_left_out(schema, document))
+    for name, child in schema.get("properties", {}).items():
+        if name in may_go and name in value and not _states(value[name]):
+            yield (name,)
+        elif name in value:
+            yield from ((name, *path) for path in _unstated(value[name], child, document))
+
+
+def _states(value: Any) -> bool:
+    """Whether there is anything in a value but nulls and empty arrays."""
+    if isinstance(value, dict):
+        return any(map(_states, value.values()))
+    return value is not None and value != []
 
 
 def _may_be_null(schema: Any, document: dict[str, Any]) -> Any:

@@ -24,6 +24,7 @@ class Shape:
     atomic: bool = False  # a string here is shown only when complete: enum, const, format or pattern
     listed: bool = False  # an enum or const: what stands here is a value that the schema names
     nullable: bool = False  # null may stand here
+    number: str = ""  # "integer" or "number" where any such may stand here, also where a string may
     order: tuple[str, ...] = ()  # the caller's order of keys, where the model writes them in another
     alternatives: tuple[Shape, ...] = ()  # a union: the value is under one of these
     reference: str | None = None  # a key of ``definitions``, which lets schemas recur
@@ -97,6 +98,7 @@ def _join(shapes: Sequence[Shape]) -> Shape:
         atomic=any(shape.atomic for shape in shapes),
         listed=any(shape.listed for shape in shapes),
         nullable=any(shape.nullable for shape in shapes),
+        number=max(shape.number for shape in shapes),  # a number may be an integer
     )
 
 

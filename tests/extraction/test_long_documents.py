@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -361,6 +362,30 @@ class TestScalars:
         schema["properties"]["branch"] = {"type": "string"}
         with scene(SMALL, reader(), schema=schema, context=6500) as made:
             assert made.run().output == SMALL.value
+
+    def test_objects_that_may_be_left_out_are_read_in_every_part_and_left_out_where_no_part_states_them(self) -> None:
+        schema = deepcopy(SCHEMA)
+        account = schema["properties"].pop("iban")
+        schema["properties"]["bank"] = {"type": "object", "properties": {"iban": account, "bic": {"type": "string"}}}
+        schema["properties"]["agent"] = {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "calls": {"type": "array", "items": {"type": "string"}}},
+            "required": ["name", "calls"],
+        }
+        schema["required"] = [name for name in schema["required"] if name != "iban"]
+        answer = reader()
+
+        def script(prompt: str) -> str:
+            value = json.loads(answer(prompt))
+            bank = {"iban": value.pop("iban", None), "bic": None}
+            return json.dumps({**value, "bank": bank, "agent": {"name": None, "calls": []}})
+
+        with scene(SMALL, script, schema=schema, context=6500) as made:
+            result = made.run()
+        assert len(result.plan.parts) > 1
+        expected = {key: value for key, value in SMALL.value.items() if key != "iban"}
+        assert result.output == {**expected, "bank": {"iban": IBAN}}
+        assert "agent" not in result.likelihoods
 
 
 class TestKeys:

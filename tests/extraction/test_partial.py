@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -203,3 +204,37 @@ def test_extends(new: Any, old: Any) -> None:
 )
 def test_does_not_extend(new: Any, old: Any) -> None:
     assert not extends(new, old)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("integer", "1", 1),
+        ("integer", "-20", -20),
+        ("integer", "1.5", "1.5"),
+        ("integer", "007", "007"),
+        ("integer", "DNS", "DNS"),
+        ("integer", "1st", "1st"),
+        ("integer", "", ""),
+        ("integer", "12345678901234567", "12345678901234567"),
+        ("number", "1.5", 1.5),
+        ("number", "1.50", "1.50"),
+        ("number", "1e5", "1e5"),
+        ("number", "-", "-"),
+        ("", "1", "1"),
+    ],
+)
+def test_a_text_that_is_a_number_is_one_where_the_schema_has_numbers_too(kind: str, text: str, value: Any) -> None:
+    machine = PartialJson(Shape(properties={"rank": Shape(number=kind)}))
+    shown: Any = MISSING
+    for char in json.dumps({"rank": text}):
+        machine.feed(char.encode())
+        assert extends(machine.snapshot(), shown)
+        shown = machine.snapshot()
+    assert json.dumps(machine.flush()) == json.dumps({"rank": value})
+
+
+def test_a_text_that_the_schema_lists_stays_one() -> None:
+    machine = PartialJson(Shape(number="integer", listed=True, atomic=True))
+    machine.feed(b'"1"')
+    assert machine.flush() == "1"

@@ -16,6 +16,7 @@ from local_retab.schema import (
     keys_schema,
     only,
     plan_schema,
+    unstated,
     without,
 )
 from local_retab.settings import Settings
@@ -63,6 +64,51 @@ def held(schema: dict[str, Any], value: Any) -> bool:
 def test_a_part_may_state_nothing() -> None:
     assert held(for_parts(SCHEMA), NOTHING)
     assert not held(SCHEMA, NOTHING)
+
+
+def test_a_part_writes_small_objects_that_may_be_left_out() -> None:
+    party = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    many = {"type": "object", "properties": {f"n{number}": {"type": "string"} for number in range(100)}}
+    properties = {
+        "party": party,
+        "referred": {"$ref": "#/$defs/Party"},
+        "inner": {"type": "object", "properties": {"party": party}},
+        "empty": {"anyOf": [party, {"type": "null"}]},
+        "node": {"$ref": "#/$defs/Node"},
+        "many": many,
+        "open": {"type": "object"},
+        "text": {"type": "string"},
+    }
+    schema = {"type": "object", "properties": properties, "$defs": {"Party": party, "Node": node}}
+    relaxed = for_parts(schema)
+    assert relaxed["required"] == ["party", "referred", "inner"]
+    assert relaxed["properties"]["inner"]["required"] == ["party"]
+    written = {"party": {"name": None}, "referred": {"name": None}, "inner": {"party": {"name": None}}}
+    assert held(relaxed, written)
+    assert not held(relaxed, {})
+    assert unstated(written, schema) == [("party",), ("referred",), ("inner",)]
+
+
+@pytest.mark.parametrize(
+    ("value", "gone"),
+    [
+        ({"a": {"b": {"x": None, "y": []}}}, [("a",)]),
+        ({"a": {"b": {"x": None}, "z": 1}}, [("a", "b")]),
+        ({"a": {"b": {"x": False}}}, []),
+        ({"a": {"b": {"x": ""}}}, []),
+        ({"kept": {"x": None}}, []),
+        ({"a": None}, [("a",)]),
+        ({"free": {"x": None}}, []),
+        ({}, []),
+        (None, []),
+    ],
+)
+def test_objects_in_which_nothing_is_stated(value: Any, gone: list[tuple[str, ...]]) -> None:
+    inner = {"type": "object", "properties": {"x": {}, "y": {"type": "array"}}}
+    outer = {"type": "object", "properties": {"b": inner, "z": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"a": outer, "kept": inner}, "required": ["kept"]}
+    assert unstated(value, schema) == gone
 
 
 @pytest.mark.parametrize(

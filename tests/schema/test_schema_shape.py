@@ -1,7 +1,13 @@
 """What the caller sees of a value under the inference schema."""
 
-from local_retab.schema import OPEN, Shape, project
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_retab.schema import OPEN, Shape, plan_schema, project
 from local_retab.schema.shape import union
+from local_retab.settings import Settings
 
 LEAF = Shape()
 
@@ -51,3 +57,22 @@ def test_a_union_drops_a_null_only_where_every_alternative_does() -> None:
     assert joined.child(0).droppable == {"a", "b"}
     assert union([None, OPEN]) is None
     assert union([keeping, keeping, None]) is keeping
+
+
+@pytest.mark.parametrize(
+    ("schema", "number"),
+    [
+        ({"type": ["integer", "string"]}, "integer"),
+        ({"type": ["string", "number", "null"]}, "number"),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "integer"),
+        ({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "integer"}]}, "number"),
+        ({"oneOf": [{"type": "string", "maxLength": 5}, {"type": "integer"}, {"type": "null"}]}, "integer"),
+        ({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}, ""),
+        ({"type": ["integer", "string"], "maximum": 3}, ""),
+        ({"type": "string"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_shape_knows_whether_any_number_may_stand_there(tmp_path: Path, schema: Any, number: str) -> None:
+    plan = plan_schema({"type": "object", "properties": {"rank": schema}}, settings=Settings(home=tmp_path))
+    assert plan.shape.child("rank").number == number

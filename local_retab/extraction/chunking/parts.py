@@ -20,6 +20,7 @@ from local_retab.extraction.finishing import Result, chunk_of, extraction_of
 from local_retab.extraction.notices import forbidden_nulls
 from local_retab.extraction.partial import Missing
 from local_retab.extraction.seeing import Sight
+from local_retab.schema import unstated
 from local_retab.schema.dialect import unescape
 from local_retab.wire import Consensus
 
@@ -92,7 +93,7 @@ class _InParts:
         for array in self._arrays:
             if items := array.snapshot():
                 value = _put({} if isinstance(value, Missing) else value, array.path.split("."), items)
-        return value if isinstance(value, Missing) else self._arranged(value)
+        return value if isinstance(value, Missing) else self._arranged(self._stated(value))
 
     def outcome(self) -> Outcome:
         assert self._outcome is not None, "run comes first"
@@ -112,12 +113,19 @@ class _InParts:
             whole.items |= found.items
             whole.notices += found.notices
             whole.statistics += found.statistics
-        whole.value, whole.likelihoods = self._arranged(whole.value), self._arranged(whole.likelihoods)
+        gone = unstated(whole.value, self._task.plan.original)
+        whole.value = self._arranged(without_members(whole.value, gone))
+        whole.likelihoods = self._arranged(without_members(whole.likelihoods, gone))
+        whole.choices = [self._stated(choice) for choice in whole.choices]
         lines, rows = self._plan.lines, self._plan.rows
         assert lines is not None
         asked = self._plan.mode in ("rows", "keys")
         whole.notices += row_notices(rows, whole.items, lines, asked=asked)
         return whole
+
+    def _stated(self, value: JsonValue) -> JsonValue:
+        """``value`` without the objects that were written for parts of the document alone."""
+        return without_members(value, unstated(value, self._task.plan.original))
 
     def _arranged(self, value: JsonValue) -> JsonValue:
         """The members of the root in the order of the caller's schema, where keyed arrays came last."""
@@ -180,6 +188,21 @@ def _put(value: JsonValue, path: Sequence[str], item: JsonValue) -> JsonValue:
         return item
     members: dict[str, Any] = value if isinstance(value, dict) else {}
     return {**members, path[0]: _put(members.get(path[0]), path[1:], item)}
+
+
+def without_members(value: JsonValue, paths: Iterable[Sequence[str]]) -> JsonValue:
+    """``value`` without the members at these paths of keys."""
+    for path in paths:
+        value = _without(value, path)
+    return value
+
+
+def _without(value: JsonValue, path: Sequence[str]) -> JsonValue:
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    if len(path) == 1:
+        return {key: item for key, item in value.items() if key != path[0]}
+    return {**value, path[0]: _without(value[path[0]], path[1:])}
 
 
 def _in_array(pointer: str) -> bool:
