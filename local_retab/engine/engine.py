@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from local_retab.engine.draft import Drafter
     from local_retab.engine.prefix_disk import PrefixDisk
     from local_retab.engine.sampler import Sampling
+    from local_retab.engine.veto import Veto
 
 COMPILED_GRAMMARS = 64
 MIN_ANSWER_TOKENS = 32
@@ -98,14 +99,15 @@ class Engine:
         sampling: Sampling | None = None,
         *,
         drafter: Callable[[], Drafter] | None = None,
+        veto: Veto | None = None,
         votes: Items[Sampling] = (),
         background: bool = False,
     ) -> Generation:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
-        ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``votes`` are drawn beside
-        the answer, and share all that they have in common with it (see ``following``). With ``background`` it stands
-        back behind generations that someone waits for (see ``priority``).
+        ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``veto`` refuses tokens of
+        all answers. ``votes`` are drawn beside the answer, and share all that they have in common with it (see
+        ``following``). With ``background`` it stands back behind generations that someone waits for (see ``priority``).
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
         """
@@ -120,6 +122,7 @@ class Engine:
                 tokenized.images,
                 sampling=each,
                 drafter=drafter() if drafter else None,
+                veto=veto,
                 stable=tokenized.stable,
                 background=background,
             )

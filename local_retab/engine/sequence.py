@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from local_retab.engine.constraint import Constraint
     from local_retab.engine.draft import Drafter
     from local_retab.engine.sampler import Sampling
+    from local_retab.engine.veto import Veto
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Sequence:
 
     ``tokens`` is the prompt and what was generated; the first ``computed`` of them are in the KV cache.
     ``images`` are the spans of tokens that are images; ``embeddings`` those of the image that is being decoded.
-    ``drafter`` guesses how the answer goes on.
+    ``drafter`` guesses how the answer goes on; ``veto`` refuses tokens.
     """
 
     tokens: list[int]
@@ -147,6 +148,7 @@ class Sequence:
     embeddings: Embeddings | None = None
     sampling: Sampling | None = None
     drafter: Drafter | None = None
+    veto: Veto | None = None
     stable: int = 0
     """How many leading tokens other prompts are likely to share."""
     background: bool = False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from local_retab.engine.blanks import COLON
-from local_retab.engine.sampler import choose
+from local_retab.engine.sampler import Choice, choose
 from local_retab.engine.sequence import TokenEvent
+from local_retab.engine.veto import MOST_REFUSED
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from local_retab.engine.backend import Backend
@@ -33,7 +35,7 @@ def write_next(
     sequence.rewritten = False
     awaited = blanks if blanks is not None and blanks.awaits_value(sequence) else None
     logits = awaited.meant(logits) if awaited else logits
-    choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
+    choice = _permitted(sequence, logits, backend)
     if choice.token in backend.info.end_tokens:
         return True
     if repetition and repetition.endless(sequence, choice.token):
@@ -57,6 +59,20 @@ def write_next(
         sequence.constraint.consume([whole])
         _append(sequence, [whole], backend)
     return _append_forced(sequence, backend)
+
+
+def _permitted(sequence: Sequence, logits: NDArray[np.float32], backend: Backend) -> Choice:
+    """The choice of the model, of what the sequence's veto lets be."""
+    first = choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
+    if sequence.veto is None or not sequence.veto.refuses(sequence.output, backend.token_bytes(choice.token)):
+        return first
+    logits = logits.copy()
+    for _ in range(MOST_REFUSED):
+        logits[choice.token] = -np.inf
+        choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
+        if not sequence.veto.refuses(sequence.output, backend.token_bytes(choice.token)):
+            return choice
+    return first
 
 
 def _whole(token: int, sequence: Sequence, backend: Backend) -> int | None:

@@ -12,6 +12,7 @@ from local_retab.engine.sequence import Limits, PromptPart, document_start
 from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.absence import Absence
 from local_retab.extraction.ballots import Ballots
+from local_retab.extraction.beginnings import Beginnings, has_address
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.copying import Copies
 from local_retab.extraction.echoes import descriptions
@@ -45,6 +46,8 @@ class Answer:
         self._shows = shows
         known = any(page.text.strip() for page in pages)
         self._absence = Absence(pages if known else None, descriptions(task.plan.original))
+        texts = [page.text for page in pages]
+        self._beginnings = Beginnings(texts) if known and has_address(task.plan.original) else None
         self._problem: OutputValidationError | None = None
         self._likelihoods = TokenLikelihoods()
         self._attempts = 0
@@ -89,6 +92,7 @@ class Answer:
             self.plan.grammar,
             self.limits,
             drafter=partial(Copies, texts, self.plan.reasoning_prefix),
+            veto=self._beginnings,
             votes=[Sampling(seed) for seed in range(1, self._task.parameters.n_consensus)],
             background=self._task.background,
         )

@@ -42,11 +42,25 @@ class Grammar:
         return []
 
 
-def write(likely: list[float], forced: bytes, canonical: list[int]) -> tuple[list[int], list[float | None]]:
+class Refuses:
+    """Refuses some tokens after what was written."""
+
+    def __init__(self, *texts: bytes) -> None:
+        self.texts = texts
+        self.asked: list[tuple[bytes, bytes]] = []
+
+    def refuses(self, output: bytes | bytearray, token: bytes) -> bool:
+        self.asked.append((bytes(output), token))
+        return token in self.texts
+
+
+def write(
+    likely: list[float], forced: bytes, canonical: list[int], veto: Refuses | None = None
+) -> tuple[list[int], list[float | None]]:
     events: list[float | None] = []
     sequence: Any = SimpleNamespace(
-        constraint=Grammar(forced), sampling=None, random=None, tokens=[], output=b"", statistics=Statistics(),
-        events=SimpleNamespace(put=lambda event: events.append(event.logprob)),
+        constraint=Grammar(forced), sampling=None, random=None, veto=veto, tokens=[], output=b"",
+        statistics=Statistics(), events=SimpleNamespace(put=lambda event: events.append(event.logprob)),
     )  # fmt: skip
     backend: Any = SimpleNamespace(
         info=SimpleNamespace(end_tokens={END}),
@@ -73,3 +87,19 @@ def test_where_the_tokenizer_has_none_that_is_wider_the_choice_stays(canonical: 
     tokens, logprobs = write([9, 1, 8, 0, 0, 0, 0], b'":"', canonical)
     assert tokens == [0]
     assert logprobs[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("refused", "written", "asked"),
+    [
+        ([], b" x", [b" x"]),
+        ([b" x"], b"N", [b" x", b"N"]),
+        ([b" x", b"N"], b'"', [b" x", b"N", b'"']),
+        ([text for text in VOCABULARY if text], b" x", None),
+    ],
+)
+def test_a_veto_is_asked_until_it_lets_a_token_be(refused: list[bytes], written: bytes, asked: list[bytes]) -> None:
+    veto = Refuses(*refused)
+    tokens, _ = write([1, 3, 0, 2, 5, 4, -9], b"", [], veto)
+    assert [VOCABULARY[token] for token in tokens] == [written]
+    assert asked is None or [token for _, token in veto.asked] == asked

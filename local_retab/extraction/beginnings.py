@@ -1,0 +1,97 @@
+"""Where an address may begin: not with a date or a number that stands by itself in the document.
+
+Between a name and its address receipts and letters often have a registration number, or the time of printing, and a
+small model goes on with what follows the name. So of a text that is an address by the name of its property a token is
+refused that makes it begin as such a line or cell does, and as no other word of the document; and digits are, if they
+begin no number of the document that a word follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from local_retab.extraction.readings import dates
+
+_TAIL = 400
+"""Bytes of the answer that are looked at: a key, and how a text begins."""
+_OPEN = re.compile(rb'(?<!\\)"((?:[^"\\]|\\.)*)"\s*:\s*"([^"\\]+)$', re.DOTALL)
+_ADDRESSES = frozenset({"address", "adresse", "anschrift", "direccion", "dirección", "indirizzo", "endereço", "adres"})
+_OTHERS = frozenset({"email", "mail", "ip", "mac", "web", "internet", "wallet", "url"})
+_PARTS = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[^\W\d_]+")
+_CELL = re.compile(r"\S+(?: \S+)*")
+_TIME = re.compile(r"\b\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s*[ap]\.?m\b\.?)?", re.IGNORECASE)
+_DAY = re.compile(r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b")
+_WORD = re.compile(r"[^\W\d_]{2}")
+_NUMBER = re.compile(r"[(\[]?[A-Za-z]{0,3}[-.: ]?\d[\d ./-]{4,}[-.]?[A-Za-z]{0,2}[)\]]?")
+_NUMBERED = r"[\w/&-]*[.,;:]? ?[^\W\d_]{2}"
+"""What follows the first digits of the number of a house."""
+_MAX_WORDS = 3
+"""Of a cell that is a date: a month, a weekday, and a particle between them."""
+
+
+class Beginnings:
+    """What the words of a document can be the begin of; ``texts`` are those of its pages."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def refuses(self, output: bytes | bytearray, token: bytes) -> bool:
+        """Whether ``token`` after ``output``, the JSON so far, is the begin of no address."""
+        found = _OPEN.search(bytes(output[-_TAIL:]) + token)
+        if found is None or not is_address(found[1].decode("utf-8", "ignore")):
+            return False
+        begun = _folded(found[2].decode("utf-8", "ignore"))
+        word = rf"(?<![^\s(,:;]){re.escape(begun)}"
+        if begun.isdigit():
+            return re.search(word + _NUMBERED, self._rest) is None
+        return any(cell.startswith(begun) for cell in self._alone) and re.search(word, self._rest) is None
+
+    @cached_property
+    def _cells(self) -> list[str]:
+        return [_folded(cell[0]) for text in self._texts for line in text.split("\n") for cell in _CELL.finditer(line)]
+
+    @cached_property
+    def _alone(self) -> list[str]:
+        """The cells that are a date or a number by themselves."""
+        return [cell for cell in dict.fromkeys(self._cells) if _NUMBER.fullmatch(cell) or _is_date(cell)]
+
+    @cached_property
+    def _rest(self) -> str:
+        """The other cells that have a word, without the times and dates in them."""
+        alone = set(self._alone)
+        return "\n".join(_DAY.sub("\n", _TIME.sub("\n", c)) for c in self._cells if c not in alone and _WORD.search(c))
+
+
+def is_address(name: str) -> bool:
+    """Whether a property is an address by its name."""
+    words = [word.casefold() for word in _PARTS.findall(name)]
+    return bool(words) and words[-1] in _ADDRESSES and not _OTHERS.intersection(words)
+
+
+def has_address(schema: Mapping[str, Any]) -> bool:
+    """Whether ``schema`` has such a property."""
+    return any(is_address(name) for name in _names(schema))
+
+
+def _names(schema: Any) -> Iterator[str]:
+    open_nodes = [schema]
+    while open_nodes:
+        node = open_nodes.pop()
+        if isinstance(node, dict):
+            if isinstance(properties := node.get("properties"), dict):
+                yield from properties
+            open_nodes += node.values()
+        elif isinstance(node, list):
+            open_nodes += node
+
+
+def _is_date(cell: str) -> bool:
+    text = _TIME.sub(" ", cell)
+    return len(re.findall(r"[^\W\d_]+", text)) <= _MAX_WORDS and bool(dates(text))
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
