@@ -78,6 +78,19 @@ class TestSeams:
         merged = merge([part(rows("a 1", "c 3"), (0, 1, 2)), part(rows("b 2", "d 4"), (1, 2, 3))], lines)
         assert merged.value == rows("a 1", "b 2", "c 3", "d 4")
 
+    def test_texts_that_a_later_part_names_again_come_once(self) -> None:
+        lines = document("Bank A and Bank B", "Bank A and Bank A", "BANK  A or Bank C")
+        parts = [
+            part({"x": ["Bank A", "Bank B"], "n": [1, 2]}, (0,)),
+            part({"x": ["Bank A", "Bank A"], "n": [1]}, (1,)),
+            part({"x": ["BANK  A", "Bank C"], "n": [3]}, (2,)),
+        ]
+        assert merge(parts, lines).value == {"x": ["Bank A", "Bank B", "Bank C"], "n": [1, 2, 1, 3]}
+        assert merge(parts, lines, texts_once=False).value["x"] == [  # type: ignore[index,call-overload]
+            "Bank A", "Bank B", "Bank A", "Bank A", "BANK  A", "Bank C",
+        ]  # fmt: skip
+        assert merge([part(["Bank A", "Bank A"], (1,))], lines).value == ["Bank A", "Bank A"]
+
     def test_an_empty_window_changes_nothing(self) -> None:
         lines = document("a 1.00", "--", "b 2.00")
         parts = [part(rows("a 1"), (0,)), part([], (1,)), part(None, (1,)), part(rows("b 2"), (2,))]
@@ -150,6 +163,19 @@ class TestEvidence:
     def test_else_the_likeliest(self) -> None:
         assert self.value(("one", 0.3), ("two", 0.6), ("three", 0.5)) == "two"
         assert self.value(("one", 0.3), ("two", CONFIDENT), ("three", 0.5)) == "two"
+
+    def test_what_is_printed_where_it_was_read_goes_before_what_is_likelier(self) -> None:
+        lines = document("Nothing here", "Governed by the law of Ohio", "Nor here", "of 03 Feb 2024")
+
+        def value(*stated: tuple[Any, float]) -> Any:
+            parts = [part({"a": value}, (line,), likelihood) for line, (value, likelihood) in enumerate(stated)]
+            return merge(parts, lines).value["a"]  # type: ignore[index, call-overload]
+
+        assert value(("Utah", 0.8), ("Ohio", 0.3), ("Texas", 0.7)) == "Ohio"
+        assert value(("Ohio", 0.8), ("Utah", 0.7), ("Texas", 0.3)) == "Ohio"
+        assert value(("Utah", CONFIDENT), ("Ohio", 0.3)) == "Utah"
+        assert value(("2024-02-04", 0.8), (None, 1.0), (None, 1.0), ("2024-02-03", 0.3)) == "2024-02-03"
+        assert value((True, 0.3), (False, 0.8)) is False
 
     def test_null_only_where_nobody_states_it(self) -> None:
         assert self.value((None, 1.0), ("one", 0.1)) == "one"

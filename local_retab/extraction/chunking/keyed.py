@@ -38,7 +38,8 @@ class KeyedArray:
         self.pointer = "".join(f"/{escape(name)}" for name in path.split("."))
         self._key = key.split(".")
         self._task, self._engine, self._sight, self._plan = task, engine, sight, plan
-        self._keys = Phase(replace(task, plan=keys_plan(task, path, key)), engine, sight, plan)
+        keys = replace(task, plan=keys_plan(task, path, key))
+        self._keys = Phase(keys, engine, sight, plan, texts_once=False)  # equal keys on other lines are other items
         assert plan.lines is not None
         self._rereading = Rereading(plan.lines)
         self._found: list[tuple[JsonValue, int]] = []

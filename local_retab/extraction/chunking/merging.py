@@ -2,7 +2,7 @@
 
 Scalars by evidence: the first part that states one and is sure of it, else the likeliest. Objects key by key. Items of
 arrays by the line that they stand on: two parts that share lines give an item of these lines twice, and equal items of
-other lines are other items. Pure: no model, no validation.
+other lines are other items, but for plain texts: those a part names again. Pure: no model, no validation.
 """
 
 from __future__ import annotations
@@ -83,21 +83,22 @@ class _Item:
     ballots: list[_Ballot]
 
 
-def merge(parts: Sequence[Part], lines: DocumentLines, *, before: int | None = None) -> Merged:
+def merge(parts: Sequence[Part], lines: DocumentLines, *, before: int | None = None, texts_once: bool = True) -> Merged:
     """The value that ``parts``, in the order of the document, make together; MISSING for no part.
 
     With ``before`` only what further parts, which have no line above that one, cannot change: values that a part is
     sure of, and items that stand above it. Each such value extends (see ``partial.extends``) those with an earlier
-    line.
+    line. Without ``texts_once`` plain texts on other lines are other items.
     """
-    merger = _Merger(parts, lines, before)
+    merger = _Merger(parts, lines, before, texts_once=texts_once)
     ballots = [_Ballot(n, part.value, part.likelihoods, "", part.lines) for n, part in enumerate(parts)]
     merger.merged.value, merger.merged.likelihoods = merger.join(ballots, "", in_item=False)
     return merger.merged
 
 
 class _Merger:
-    def __init__(self, parts: Sequence[Part], lines: DocumentLines, before: int | None) -> None:
+    def __init__(self, parts: Sequence[Part], lines: DocumentLines, before: int | None, *, texts_once: bool) -> None:
+        self._texts_once = texts_once
         self._parts = parts
         self._lines = lines
         self._before = before
@@ -141,10 +142,16 @@ class _Merger:
         sure = next((ballot for ballot in believed if _leaf(ballot.likelihoods) >= CONFIDENT), None)
         if sure is None and self._before is not None and not in_item:
             return MISSING, None
-        best = sure or max(believed, key=lambda ballot: _leaf(ballot.likelihoods), default=None)
+        best = sure or next(iter(believed), None)
+        if sure is None and len(believed) > 1:
+            best = max(believed, key=lambda ballot: (self._shows(ballot), _leaf(ballot.likelihoods)))
         if best is None:
             return (None, ballots[0].likelihoods) if ballots else (MISSING, None)
         return best.value, best.likelihoods
+
+    def _shows(self, ballot: _Ballot) -> bool:
+        """Whether a scalar is printed where it was read; of true and false that cannot be told."""
+        return any(self._lines.printed(line).shows(ballot.value) for line in ballot.lines)
 
     def _array(self, ballots: list[_Ballot], pointer: str, *, in_item: bool) -> tuple[JsonValue, JsonValue]:
         items: list[_Item] = []
@@ -191,12 +198,13 @@ class _Merger:
         open_items = [item for item in known if item.place[0] in shared]
         added: list[_Item] = []
         for item in new:
-            twin = _twin(item, open_items)
+            twin = _twin(item, open_items) or (_same_text(item, known) if self._texts_once else None)
             if twin is None:
                 added.append(item)
-            else:
+                continue
+            twin.ballots += item.ballots
+            if twin in open_items:
                 open_items.remove(twin)
-                twin.ballots += item.ballots
         return sorted([*known, *added], key=lambda item: item.place)
 
 
@@ -208,6 +216,19 @@ def _twin(item: _Item, others: list[_Item]) -> _Item | None:
     value = item.ballots[0].value
     near = [other for other in others if abs(other.place[0] - item.place[0]) <= _NEAR]
     return next((other for other in near if _fits(value, other.ballots[0].value)), None)
+
+
+def _same_text(item: _Item, others: list[_Item]) -> _Item | None:
+    """The item that is the same text, on whatever line: a part names again what the parts before it have named."""
+    value = item.ballots[0].value
+    if not isinstance(value, str):
+        return None
+    texts = ((other, other.ballots[0].value) for other in others)
+    return next((other for other, text in texts if isinstance(text, str) and _folded(text) == _folded(value)), None)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _fits(one: JsonValue, other: JsonValue) -> bool:

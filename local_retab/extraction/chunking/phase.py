@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from local_retab.extraction.chunking.beside import PART_NOTE, Reading, beside, width_of
@@ -46,10 +47,10 @@ class Phase:
     """Reads the windows of ``plan`` under the schema of ``task``.
 
     By rows, and where the token budget ended, lines that look like rows and have no item after their window was read
-    are asked for once more.
+    are asked for once more. For ``texts_once`` see ``merge``.
     """
 
-    def __init__(self, task: Task, engine: Engine, sight: Sight, plan: ReadingPlan) -> None:
+    def __init__(self, task: Task, engine: Engine, sight: Sight, plan: ReadingPlan, *, texts_once: bool = True) -> None:
         assert plan.lines is not None
         assert plan.measure is not None
         self._task, self._engine, self._sight = task, engine, sight
@@ -58,6 +59,7 @@ class Phase:
         self._open = list(plan.windows)
         self._read: list[tuple[Window, Part, list[JsonValue], Reading]] = []
         self._rereading = Rereading(self._lines)
+        self._merge = partial(merge, lines=self._lines, texts_once=texts_once)
         self._lists_rows = False
         self._asked_again: set[Window] = set()
 
@@ -81,7 +83,7 @@ class Phase:
         # What no window states may be asked for once more, so nulls wait for the end.
         before = min((window.start for window in self._open), default=len(self._lines))
         known = [part for window, part, *_ in self._read if window.start < before]
-        return merge(known, self._lines, before=before).value if known else MISSING
+        return self._merge(known, before=before).value if known else MISSING
 
     def outcome(self) -> Outcome:
         """The value of all windows together."""
@@ -102,7 +104,7 @@ class Phase:
         return count if count > 1 else 0
 
     def _merged(self) -> Merged:
-        return merge([part for _, part, *_ in self._read], self._lines)
+        return self._merge([part for _, part, *_ in self._read])
 
     def _choice(self, vote: int) -> JsonValue:
         """The value that one vote of each window makes; its result where that was not valid."""
@@ -110,7 +112,7 @@ class Phase:
             replace(part, value=votes[vote], placed={}) if vote < len(votes) else part
             for _, part, votes, _ in self._read
         ]
-        value = merge(parts, self._lines).value
+        value = self._merge(parts).value
         return None if isinstance(value, Missing) else value
 
     def _notices(self, merged: Merged) -> Iterator[ExtractionNotice]:
@@ -138,7 +140,7 @@ class Phase:
         """Queue the rows of a window that have no item, if rows are what the answers list at all."""
         inside = set(window.lines)
         rows = [row for row in self._plan.rows if row in inside]
-        places = [line for found in merge([part], self._lines).items.values() for line in found]
+        places = [line for found in self._merge([part]).items.values() for line in found]
         missed = missing_rows(rows, places)
         self._lists_rows = self._lists_rows or len(missed) < len(rows)
         if not missed or not self._lists_rows:
