@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 CALIBRATION: Sequence[tuple[float, float]] = (
-    (0.0, 0.196), (0.0796, 0.1976), (0.315, 0.3248), (0.4902, 0.3909), (0.6382, 0.6171), (0.8446, 0.8313),
-    (0.9796, 0.8756), (1.0, 1.0),
+    (0.0, 0.5586), (0.378, 0.5662), (0.6979, 0.7678), (0.8853, 0.8423), (0.9665, 0.9417), (0.9841, 0.97),
+    (0.9966, 0.9999), (1.0, 1.0),
 )  # fmt: skip
 """Raw probability and measured share of right values, between which is interpolated; both grow. From
-``scripts/calibrate --fit`` on 374 values of the starter model (docs/accuracy.md)."""
+``scripts/calibrate --fit`` on 384 values of the starter model (docs/accuracy.md)."""
 
 
 @dataclass(slots=True)

@@ -52,13 +52,13 @@ def test_the_table_and_its_error() -> None:
 def test_documents_are_read_from_reports(tmp_path: Path) -> None:
     run = {
         "scores": {"a": ["match", 1.0], "b": ["wrong", 0.0], "c": ["correct_absence", 1.0], "d": ["miss", 0.0]},
-        "likelihoods": {"a": 0.9, "b": 0.4, "c": 0.7},
+        "likelihoods": {"a": 0.9, "b": 0.6, "c": 0.7},
     }
     (tmp_path / "report.json").write_text(json.dumps({"runs": [run]}))
     (tmp_path / "other.md").write_text("no report")
     (found,) = documents(tmp_path)
     assert [leaf.right for leaf in found] == [True, False, True]
-    assert [interpolated(leaf.likelihood, CALIBRATION) for leaf in found] == pytest.approx([0.9, 0.4, 0.7])
+    assert [interpolated(leaf.likelihood, CALIBRATION) for leaf in found] == pytest.approx([0.9, 0.6, 0.7])
 
 
 def test_no_value_is_judged_by_points_that_know_its_document() -> None:
