@@ -34,7 +34,8 @@ class Reading:
         self.window = window
         self.cells = cells
         """Tokens of context that it takes, prompt and expected answer of all its votes together."""
-        pages = lines.as_pages(window.shown)
+        self._shown = lines.without_heads(window.shown)
+        pages = lines.as_pages(self._shown)
         self.pages = sorted({page.number for page in pages})
         self.answer = Answer(task, pages, shows=False, beside=width_of(task))
         self._task, self._engine, self._sight, self._lines, self._note = task, engine, sight, lines, note
@@ -68,7 +69,7 @@ class Reading:
             self._steps.close()
 
     def _run(self) -> Iterator[None]:
-        pages = self._lines.as_pages(self.window.shown)
+        pages = self._lines.as_pages(self._shown)
         prompt = write_prompt(self._task, self._engine, self._sight, pages, whole=False)
         if profile_named(self._task.profile).reads_text:
             prompt = with_note(prompt, self._note)

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from local_retab.extraction.chunking.running_heads import repeated_heads
 from local_retab.extraction.readings import dates, printed_numbers
 
 if TYPE_CHECKING:
@@ -102,6 +103,15 @@ class DocumentLines:
         """Let go of what was kept of the lines before this one."""
         for known in [known for known in self._printed if known < line]:
             del self._printed[known]
+
+    @cached_property
+    def _heads(self) -> frozenset[int]:
+        return repeated_heads(self.texts, self.starts)
+
+    def without_heads(self, lines: Sequence[int]) -> Sequence[int]:
+        """``lines`` without running heads and feet that earlier pages have, if any other line has a text."""
+        rest = [line for line in lines if line not in self._heads]
+        return rest if any(self.texts[line].strip() for line in rest) else lines
 
     def as_pages(self, lines: Sequence[int]) -> list[Page]:
         """The pages that ``lines``, in their order, are on, each with the text of these lines alone."""
