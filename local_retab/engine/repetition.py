@@ -95,10 +95,9 @@ def _strings_of_items(data: bytes) -> list[str] | None:
     if data[:1] != b"," or len(data) > MAX_PERIOD:
         return None
     try:
-        items = json.loads(b"[" + data[1:] + b"]")
-    except ValueError:
+        return list(_strings(json.loads(b"[" + data[1:] + b"]")))
+    except (ValueError, RecursionError):
         return None
-    return list(_strings(items))
 
 
 def _strings(value: JsonValue) -> Iterator[str]:

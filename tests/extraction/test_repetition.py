@@ -11,7 +11,7 @@ import pytest
 from scripted_service import ScriptedService
 
 from local_retab.documents import load
-from local_retab.engine.repetition import MAX_DIGITS, ROUNDS, ROUNDS_OF_LITERALS
+from local_retab.engine.repetition import MAX_DIGITS, MAX_PERIOD, ROUNDS, ROUNDS_OF_LITERALS, _strings_of_items
 from local_retab.extraction.partial import extends
 from local_retab.wire import Extraction, ExtractionChunk, ExtractionParameters
 
@@ -152,3 +152,20 @@ def test_a_number_without_an_end_ends(tmp_path: Path, begin: str) -> None:
 def test_digits_of_a_text_are_none_of_a_number(tmp_path: Path) -> None:
     code = 'no "' + "3" * (3 * MAX_DIGITS)
     assert ended(run(tmp_path, [code])) == ({"lines": [code], "total": 7}, [])
+
+
+@pytest.mark.parametrize(
+    ("data", "strings"),
+    [
+        (b',"a",{"b":["c",1,null]}', ["a", "c"]),
+        (b",0", []),
+        (b',"a"}', None),
+        (b'"a",', None),
+        (b",a", None),
+        (b"", None),
+        (b',"' + b"a" * MAX_PERIOD + b'"', None),
+        (b"," + b"[" * 1000 + b"]" * 1000, None),
+    ],
+)
+def test_whole_items_have_their_strings(data: bytes, strings: list[str] | None) -> None:
+    assert _strings_of_items(data) == strings
