@@ -97,7 +97,7 @@ def own_properties(vocabulary: Path) -> Curve:
 
 def real_items(client: Retab, model: str) -> Curve:
     """What each of some hundred items takes; attention to what is written makes the later ones slower."""
-    schema = rows_schema(REAL_ITEMS, "reference", "amount")
+    schema = rows_schema(REAL_ITEMS, "date", "reference")
     marks, _ = follow(client, make_statement(ROWS_A_PAGE, 1).pdf, schema, model)
     points = [(at, 1000 * seconds) for at, seconds in per_item(marks, REAL_ITEMS, WINDOWS)]
     return Curve(f"Each item of an array, {model}", "items written", "ms an item", points)
@@ -115,7 +115,7 @@ def pages(client: Retab, model: str) -> Curve:
 
 def requests(client: Retab, model: str) -> Curve:
     """So many requests at once, each for five rows of a page of its own, until the last has ended."""
-    schema = rows_schema(5, "reference", "amount")
+    schema = rows_schema(5, "date", "reference")
     points = []
     for count in REQUESTS:
         pdfs = [make_statement(ROWS_A_PAGE, 1, seed=100 * count + number).pdf for number in range(count)]
@@ -127,7 +127,7 @@ def requests(client: Retab, model: str) -> Curve:
 
 def votes(client: Retab, model: str) -> Curve:
     """One request with so many votes."""
-    schema = rows_schema(5, "reference", "amount")
+    schema = rows_schema(5, "date", "reference")
     points = []
     for count in VOTES:
         pdf = make_statement(ROWS_A_PAGE, 1, seed=1000 + count).pdf
