@@ -9,11 +9,12 @@ begin no number of the document that a word follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from local_retab.extraction.readings import dates
+from local_retab.schema.walking import objects_in
 
 _TAIL = 400
 """Bytes of the answer that are looked at: a key, and how a text begins."""
@@ -73,19 +74,8 @@ def is_address(name: str) -> bool:
 
 def has_address(schema: Mapping[str, Any]) -> bool:
     """Whether ``schema`` has such a property."""
-    return any(is_address(name) for name in _names(schema))
-
-
-def _names(schema: Any) -> Iterator[str]:
-    open_nodes = [schema]
-    while open_nodes:
-        node = open_nodes.pop()
-        if isinstance(node, dict):
-            if isinstance(properties := node.get("properties"), dict):
-                yield from properties
-            open_nodes += node.values()
-        elif isinstance(node, list):
-            open_nodes += node
+    properties = (node.get("properties") for node in objects_in(schema))
+    return any(is_address(name) for names in properties if isinstance(names, dict) for name in names)
 
 
 def _is_date(cell: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+from local_retab.schema.walking import objects_in
 
 PLACEHOLDERS = (
     *(f"{first} {last}" for first in ("john", "jane") for last in ("doe", "smith")),
@@ -54,19 +56,7 @@ class Echoes:
 
 def descriptions(schema: dict[str, Any]) -> list[str]:
     """The texts that describe the nodes of a schema."""
-    return list(_descriptions(schema))
-
-
-def _descriptions(schema: Any) -> Iterator[str]:
-    open_nodes = [schema]
-    while open_nodes:
-        node = open_nodes.pop()
-        if isinstance(node, dict):
-            if isinstance(text := node.get("description"), str):
-                yield text
-            open_nodes += node.values()
-        elif isinstance(node, list):
-            open_nodes += node
+    return [text for node in objects_in(schema) if isinstance(text := node.get("description"), str)]
 
 
 def _folded(text: str) -> str:
