@@ -99,14 +99,14 @@ class Engine:
         sampling: Sampling | None = None,
         *,
         drafter: Callable[[], Drafter] | None = None,
-        veto: Veto | None = None,
+        vetoes: Items[Veto] = (),
         votes: Items[Sampling] = (),
         background: bool = False,
     ) -> Generation:
         """Queue a generation under ``grammar`` (llguidance's text form), greedy without ``sampling``.
 
-        ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``veto`` refuses tokens of
-        all answers. ``votes`` are drawn beside the answer, and share all that they have in common with it (see
+        ``drafter`` makes what guesses how one answer goes on; it changes the speed alone. ``vetoes`` refuse tokens
+        of all answers. ``votes`` are drawn beside the answer, and share all that they have in common with it (see
         ``following``). With ``background`` it stands back behind generations that someone waits for (see ``priority``).
 
         Raises ContextLengthError, UnsupportedSchemaError, or EngineError when the engine is closed.
@@ -122,7 +122,7 @@ class Engine:
                 tokenized.images,
                 sampling=each,
                 drafter=drafter() if drafter else None,
-                veto=veto,
+                vetoes=vetoes,
                 stable=tokenized.stable,
                 background=background,
             )

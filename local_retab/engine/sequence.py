@@ -138,7 +138,7 @@ class Sequence:
 
     ``tokens`` is the prompt and what was generated; the first ``computed`` of them are in the KV cache.
     ``images`` are the spans of tokens that are images; ``embeddings`` those of the image that is being decoded.
-    ``drafter`` guesses how the answer goes on; ``veto`` refuses tokens.
+    ``drafter`` guesses how the answer goes on; ``vetoes`` refuse tokens.
     """
 
     tokens: list[int]
@@ -148,7 +148,7 @@ class Sequence:
     embeddings: Embeddings | None = None
     sampling: Sampling | None = None
     drafter: Drafter | None = None
-    veto: Veto | None = None
+    vetoes: Items[Veto] = ()
     stable: int = 0
     """How many leading tokens other prompts are likely to share."""
     background: bool = False

@@ -62,17 +62,21 @@ def write_next(
 
 
 def _permitted(sequence: Sequence, logits: NDArray[np.float32], backend: Backend) -> Choice:
-    """The choice of the model, of what the sequence's veto lets be."""
+    """The choice of the model, of what the sequence's vetoes let be."""
     first = choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
-    if sequence.veto is None or not sequence.veto.refuses(sequence.output, backend.token_bytes(choice.token)):
+    if not _is_refused(sequence, backend.token_bytes(first.token)):
         return first
     logits = logits.copy()
     for _ in range(MOST_REFUSED):
         logits[choice.token] = -np.inf
         choice = choose(logits, sequence.constraint, sequence.sampling, sequence.random)
-        if not sequence.veto.refuses(sequence.output, backend.token_bytes(choice.token)):
+        if not _is_refused(sequence, backend.token_bytes(choice.token)):
             return choice
     return first
+
+
+def _is_refused(sequence: Sequence, token: bytes) -> bool:
+    return any(veto.refuses(sequence.output, token) for veto in sequence.vetoes)
 
 
 def _whole(token: int, sequence: Sequence, backend: Backend) -> int | None:

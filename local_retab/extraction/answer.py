@@ -12,10 +12,12 @@ from local_retab.engine.sequence import Limits, PromptPart, document_start
 from local_retab.errors import OutputValidationError, SchemaError
 from local_retab.extraction.absence import Absence
 from local_retab.extraction.ballots import Ballots
-from local_retab.extraction.beginnings import Beginnings, has_address
+from local_retab.extraction.beginnings import Beginnings, is_address
+from local_retab.extraction.company_names import CompanyNames, is_company
 from local_retab.extraction.consensus import reconcile
 from local_retab.extraction.copying import Copies
 from local_retab.extraction.echoes import descriptions
+from local_retab.extraction.field_names import has_field
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.notices import synthesised_paths
 from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from local_retab.documents import Page
     from local_retab.engine.engine import Engine
     from local_retab.engine.sequence import Generation, ImagePart, Statistics
+    from local_retab.engine.veto import Veto
     from local_retab.extraction.task import Task
 
 
@@ -47,7 +50,9 @@ class Answer:
         known = any(page.text.strip() for page in pages)
         self._absence = Absence(pages if known else None, descriptions(task.plan.original))
         texts = [page.text for page in pages]
-        self._beginnings = Beginnings(texts) if known and has_address(task.plan.original) else None
+        schema = task.plan.original
+        self._vetoes: list[Veto] = [Beginnings(texts)] if known and has_field(schema, is_address) else []
+        self._vetoes += [CompanyNames(texts)] if known and has_field(schema, is_company) else []
         self._problem: OutputValidationError | None = None
         self._likelihoods = TokenLikelihoods()
         self._attempts = 0
@@ -92,7 +97,7 @@ class Answer:
             self.plan.grammar,
             self.limits,
             drafter=partial(Copies, texts, self.plan.reasoning_prefix),
-            veto=self._beginnings,
+            vetoes=self._vetoes,
             votes=[Sampling(seed) for seed in range(1, self._task.parameters.n_consensus)],
             background=self._task.background,
         )

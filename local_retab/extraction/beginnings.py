@@ -9,19 +9,14 @@ begin no number of the document that a word follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
+from local_retab.extraction.field_names import open_text, words_of
 from local_retab.extraction.readings import dates
-from local_retab.schema.walking import objects_in
 
-_TAIL = 400
-"""Bytes of the answer that are looked at: a key, and how a text begins."""
-_OPEN = re.compile(rb'(?<!\\)"((?:[^"\\]|\\.)*)"\s*:\s*"([^"\\]+)$', re.DOTALL)
 _ADDRESSES = frozenset({"address", "adresse", "anschrift", "direccion", "dirección", "indirizzo", "endereço", "adres"})
 _OTHERS = frozenset({"email", "mail", "ip", "mac", "web", "internet", "wallet", "url"})
-_PARTS = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[^\W\d_]+")
 _CELL = re.compile(r"\S+(?: \S+)*")
 _TIME = re.compile(r"\b\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s*[ap]\.?m\b\.?)?", re.IGNORECASE)
 _DAY = re.compile(r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b")
@@ -41,10 +36,10 @@ class Beginnings:
 
     def refuses(self, output: bytes | bytearray, token: bytes) -> bool:
         """Whether ``token`` after ``output``, the JSON so far, is the begin of no address."""
-        found = _OPEN.search(bytes(output[-_TAIL:]) + token)
-        if found is None or not is_address(found[1].decode("utf-8", "ignore")):
+        name, text = open_text(output, token)
+        begun = _folded(text)
+        if not begun or not is_address(name):
             return False
-        begun = _folded(found[2].decode("utf-8", "ignore"))
         word = rf"(?<![^\s(,:;]){re.escape(begun)}"
         if begun.isdigit():
             return re.search(word + _NUMBERED, self._rest) is None
@@ -68,14 +63,8 @@ class Beginnings:
 
 def is_address(name: str) -> bool:
     """Whether a property is an address by its name."""
-    words = [word.casefold() for word in _PARTS.findall(name)]
+    words = words_of(name)
     return bool(words) and words[-1] in _ADDRESSES and not _OTHERS.intersection(words)
-
-
-def has_address(schema: Mapping[str, Any]) -> bool:
-    """Whether ``schema`` has such a property."""
-    properties = (node.get("properties") for node in objects_in(schema))
-    return any(is_address(name) for names in properties if isinstance(names, dict) for name in names)
 
 
 def _is_date(cell: str) -> bool:

@@ -59,7 +59,7 @@ def write(
 ) -> tuple[list[int], list[float | None]]:
     events: list[float | None] = []
     sequence: Any = SimpleNamespace(
-        constraint=Grammar(forced), sampling=None, random=None, veto=veto, tokens=[], output=b"",
+        constraint=Grammar(forced), sampling=None, random=None, vetoes=[veto] if veto else [], tokens=[], output=b"",
         statistics=Statistics(), events=SimpleNamespace(put=lambda event: events.append(event.logprob)),
     )  # fmt: skip
     backend: Any = SimpleNamespace(

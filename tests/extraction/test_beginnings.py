@@ -14,7 +14,8 @@ from scripted_backend import END, ScriptedBackend
 
 from local_retab.documents import load
 from local_retab.engine.engine import Engine
-from local_retab.extraction.beginnings import Beginnings, has_address, is_address
+from local_retab.extraction.beginnings import Beginnings, is_address
+from local_retab.extraction.field_names import has_field
 from local_retab.extraction.pipeline import extract
 from local_retab.extraction.task import Stop, Task
 from local_retab.schema import plan_schema
@@ -82,7 +83,9 @@ def test_tokens_of_several_characters_and_other_places() -> None:
 )
 def test_addresses_by_their_names(name: str, address: bool) -> None:
     assert is_address(name) is address
-    assert has_address({"type": "object", "properties": {"a": {"items": {"properties": {name: {}}}}}}) is address
+    assert (
+        has_field({"type": "object", "properties": {"a": {"items": {"properties": {name: {}}}}}}, is_address) is address
+    )
 
 
 class Undecided(ScriptedBackend):
