@@ -58,3 +58,4 @@ def test_what_is_left_of_a_window_is_shown_and_of_an_empty_one_all() -> None:
     lines = lines_of(*(f"Acme Bank, account 4711\ntext {'x' * number}" for number in range(5)))
     assert lines.without_heads(range(len(lines))) == [0, 1, 3, 5, 7, 9]
     assert lines.without_heads([4]) == [4]
+    assert lines.without_heads([2, 4, 5]) == [2, 5]  # a page that a window has for its image alone stays in it

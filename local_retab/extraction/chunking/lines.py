@@ -109,9 +109,9 @@ class DocumentLines:
         return repeated_heads(self.texts, self.starts)
 
     def without_heads(self, lines: Sequence[int]) -> Sequence[int]:
-        """``lines`` without running heads and feet that earlier pages have, if any other line has a text."""
-        rest = [line for line in lines if line not in self._heads]
-        return rest if any(self.texts[line].strip() for line in rest) else lines
+        """``lines`` without running heads and feet that earlier pages have; a page of nothing else keeps them."""
+        kept = {self.page_of(line) for line in lines if line not in self._heads and self.texts[line].strip()}
+        return [line for line in lines if line not in self._heads or self.page_of(line) not in kept]
 
     def as_pages(self, lines: Sequence[int]) -> list[Page]:
         """The pages that ``lines``, in their order, are on, each with the text of these lines alone."""
