@@ -65,9 +65,10 @@ class Repetition:
             rounds, end = rounds + 1, end - period
         if rounds < (ROUNDS if strings else ROUNDS_OF_LITERALS):
             return False
-        prompt = (token for token in sequence.tokens[: sequence.prompt_length] if token >= 0)
-        document = b"".join(map(self._backend.token_bytes, prompt))
-        return rounds > min((document.count(string.encode()) for string in strings if string), default=0)
+        if sequence.prompt_text is None:
+            prompt = (token for token in sequence.tokens[: sequence.prompt_length] if token >= 0)
+            sequence.prompt_text = b"".join(map(self._backend.token_bytes, prompt))
+        return rounds > min((sequence.prompt_text.count(string.encode()) for string in strings if string), default=0)
 
     def endless(self, sequence: Sequence, token: int) -> bool:
         """Whether ``token`` is a further digit of a number that has too many."""

@@ -166,6 +166,8 @@ class Sequence:
     slot: int | None = None
     computed: int = 0
     prompt_length: int = 0
+    prompt_text: bytes | None = None
+    """What the prompt says, once it was asked for."""
     output: bytearray = field(default_factory=bytearray)
     cancelled: bool = False
     submitted: float = field(default_factory=time.monotonic)

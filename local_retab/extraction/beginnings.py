@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from local_retab.extraction.field_names import open_text, words_of
+from local_retab.extraction.folding import folded
 from local_retab.extraction.readings import dates
 
 _ADDRESSES = frozenset({"address", "adresse", "anschrift", "direccion", "dirección", "indirizzo", "endereço", "adres"})
@@ -37,7 +38,7 @@ class Beginnings:
     def refuses(self, output: bytes | bytearray, token: bytes) -> bool:
         """Whether ``token`` after ``output``, the JSON so far, is the begin of no address."""
         name, text = open_text(output, token)
-        begun = _folded(text)
+        begun = folded(text)
         if not begun or not is_address(name):
             return False
         word = rf"(?<![^\s(,:;]){re.escape(begun)}"
@@ -47,7 +48,7 @@ class Beginnings:
 
     @cached_property
     def _cells(self) -> list[str]:
-        return [_folded(cell[0]) for text in self._texts for line in text.split("\n") for cell in _CELL.finditer(line)]
+        return [folded(cell[0]) for text in self._texts for line in text.split("\n") for cell in _CELL.finditer(line)]
 
     @cached_property
     def _alone(self) -> list[str]:
@@ -70,7 +71,3 @@ def is_address(name: str) -> bool:
 def _is_date(cell: str) -> bool:
     text = _TIME.sub(" ", cell)
     return len(re.findall(r"[^\W\d_]+", text)) <= _MAX_WORDS and bool(dates(text))
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

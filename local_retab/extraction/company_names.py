@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from local_retab.extraction.field_names import open_text, words_of
+from local_retab.extraction.folding import folded
 
 _COMPANIES = frozenset(
     {"company", "vendor", "supplier", "merchant", "seller", "store", "shop", "issuer", "firma", "lieferant", "empresa"}
@@ -31,11 +32,11 @@ class CompanyNames:
         name, text = open_text(output)
         if not text.strip() or not is_company(name):
             return False
-        return re.search(rf"{re.escape(_folded(text))} ?{_REGISTRATION}", self._text) is not None
+        return re.search(rf"{re.escape(folded(text))} ?{_REGISTRATION}", self._text) is not None
 
     @cached_property
     def _text(self) -> str:
-        return _folded(" ".join(self._texts))
+        return folded(" ".join(self._texts))
 
 
 def is_company(name: str) -> bool:
@@ -44,7 +45,3 @@ def is_company(name: str) -> bool:
     if words[-1:] == ["name"]:
         del words[-1]
     return bool(words) and words[-1] in _COMPANIES
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

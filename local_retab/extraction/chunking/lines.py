@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from local_retab.extraction.chunking.running_heads import repeated_heads
+from local_retab.extraction.folding import folded
 from local_retab.extraction.readings import dates, printed_numbers
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class PrintedLine:
 
     @cached_property
     def _folded(self) -> str:
-        return f" {' '.join(self.text.casefold().split())} "
+        return f" {folded(self.text)} "
 
     @cached_property
     def _words(self) -> frozenset[str]:

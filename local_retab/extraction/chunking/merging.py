@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from local_retab.extraction.chunking.placing import place_items
+from local_retab.extraction.folding import folded
 from local_retab.extraction.partial import MISSING, Missing
 from local_retab.schema.dialect import escape
 
@@ -224,11 +225,7 @@ def _same_text(item: _Item, others: list[_Item]) -> _Item | None:
     if not isinstance(value, str):
         return None
     texts = ((other, other.ballots[0].value) for other in others)
-    return next((other for other, text in texts if isinstance(text, str) and _folded(text) == _folded(value)), None)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return next((other for other, text in texts if isinstance(text, str) and folded(text) == folded(value)), None)
 
 
 def _fits(one: JsonValue, other: JsonValue) -> bool:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from local_retab.extraction.folding import folded
+
 MIN_PAGES = 4
 SHARE = 0.6
 """Of the pages, so many have a line that runs."""
@@ -35,7 +37,7 @@ def repeated_heads(texts: Sequence[str], starts: Sequence[int]) -> frozenset[int
     found: dict[str, dict[int, int]] = {}  # by what a line is but for its numbers: the line on each page
     for number, (start, end) in enumerate(pages):
         for line in _edges(texts, start, end):
-            found.setdefault(_DIGITS.sub("#", _folded(texts[line])), {})[number] = line
+            found.setdefault(_DIGITS.sub("#", folded(texts[line])), {})[number] = line
     repeated: set[int] = set()
     for lines in found.values():
         if len(lines) >= max(MIN_PAGES, SHARE * len(pages)):
@@ -67,7 +69,3 @@ def _edges(texts: Sequence[str], start: int, end: int) -> Iterator[int]:
         wordy = len(text.split()) >= _MIN_WORDS or _DIGITS.search(text)
         if wordy and len(_CELL.findall(text)) <= _MAX_CELLS:
             yield line
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
