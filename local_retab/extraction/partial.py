@@ -77,7 +77,10 @@ class PartialJson:
 
     def _drop(self) -> None:
         """Forget the items that repeat others, and which of them were taken for null."""
-        array, count = self._spine.drop()
+        shown = self._spine.drop()
+        if shown is None:
+            return
+        array, count = shown
         self.circles.append(array)
         dropped = [path for path in self.absent if path.startswith(f"{array}/")]
         dropped = [path for path in dropped if int(path.removeprefix(f"{array}/").split("/")[0]) >= count]

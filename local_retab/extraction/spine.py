@@ -147,10 +147,13 @@ class Spine:
         for container in self._open:
             container.release()
 
-    def drop(self) -> tuple[str, int]:
-        """Forget the items of the innermost array that are not visible yet. Returns its pointer and how many are."""
+    def drop(self) -> tuple[str, int] | None:
+        """Forget the items of the innermost array that are not visible yet. Returns its pointer and how many are, None
+        for an array that is hidden."""
         container = self._open[-1]
         container.held = []
+        if container.shape is None:
+            return None
         return self._pointer([container.shape for container in self._open[1:]]), len(container.value)
 
     def may_repeat(self, text: str) -> bool:

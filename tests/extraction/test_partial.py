@@ -238,3 +238,14 @@ def test_a_text_that_the_schema_lists_stays_one() -> None:
     machine = PartialJson(Shape(number="integer", listed=True, atomic=True))
     machine.feed(b'"1"')
     assert machine.flush() == "1"
+
+
+def test_a_circle_in_what_is_hidden_is_not_told() -> None:
+    machine = PartialJson(SHAPE)
+    machine.feed(b'{"_root":["x","x"')
+    machine.feed(b"]", circular=True)
+    machine.feed(b',"lines":["y","y"')
+    machine.feed(b"]", circular=True)
+    machine.feed(b"}")
+    assert machine.flush() == {"lines": ["y"]}
+    assert machine.circles == ["/lines"]
