@@ -9,6 +9,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from local_retab.settings import Settings
 
-ENGINE = "rapidocr-3.10-ppocrv6-small-3"
+ENGINE = "rapidocr-3.10-ppocrv6-small-4"
 """Part of the key of what is cached; changes whenever the same pixels may give other lines."""
 
 _WEIGHTS = {
@@ -36,6 +37,14 @@ _MIN_SCORE = 0.5
 _DETECTION_SIDE = 1280
 """Longer side in pixels that text is looked for in; it is read from the page's own pixels. Full pages at 192 dpi
 have the same lines as at 2000, in half the time."""
+_LEAST_SIDE = 736
+"""Shorter side in pixels that text is looked for in; smaller images are enlarged."""
+_UNBOUNDED = 1_000_000
+"""Pixels of a side that the engine may be given: what is large is read from its own pixels."""
+_CLOSER = 1.25
+"""Enlargement from which the part of a page that has text is looked at once more by itself."""
+_MARGIN = 4
+"""Line heights around the lines found, in which others are looked for."""
 _TALL = 1.5
 """Height to width from which the engine's crops are turned a quarter to the left."""
 _JUDGES = 16
@@ -43,6 +52,16 @@ _JUDGES = 16
 _JUDGED_SHAPE = 10
 """Width to height of the part of a line that is judged. The classifier squeezes lines into a shape of 4 to 1, and what
 is much longer into strokes that say nothing; much shorter parts have too few letters where print is faint."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A line that has not been read. ``crop``: (height, width, 3), blue, green, red; ``turned``: by a quarter."""
+
+    crop: Any
+    corners: Quad
+    turned: bool
+
 
 # One page at a time: the engine keeps state between its steps, and it takes all cores anyway.
 _ENGINE_LOCK = threading.Lock()
@@ -87,6 +106,7 @@ def _engine(filename: str, threads: int) -> Any:
             params={
                 **paths,
                 "Global.log_level": "critical",
+                "Global.max_side_len": _UNBOUNDED,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             }
         )
@@ -95,30 +115,67 @@ def _engine(filename: str, threads: int) -> Any:
 
 def _read(engine: Any, image: Image) -> tuple[TextLine, ...]:
     import numpy as np
+
+    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # OpenCV's order is blue, green, red
+    found = _find(engine, pixels)
+    if not found:
+        return ()
+    left, top, right, bottom = _part_with_text([line.corners for line in found], image.size)
+    if _scale(right - left, bottom - top) >= _CLOSER * _scale(*image.size):
+        closer = _find(engine, np.ascontiguousarray(pixels[top:bottom, left:right]))
+        found = [replace(line, corners=_moved(line.corners, left, top)) for line in closer] or found
+    recogniser = engine._load_rec_model()
+    reader = LineReader(recogniser.session, recogniser.postprocess_op.character)
+    lines: list[TextLine] = []
+    for line in _upright(engine, found):
+        reading = reader.read(line.crop)
+        if reading.text.strip() and reading.score >= _MIN_SCORE:
+            lines.append(TextLine(reading.text, line.corners, reading.centres))
+    return tuple(lines)
+
+
+def _find(engine: Any, pixels: Any) -> list[_Found]:
+    """The lines of an image, with their corners in its pixels."""
     from rapidocr.main import RapidOCRError
     from rapidocr.utils.process_img import map_boxes_to_original
 
-    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # OpenCV's order is blue, green, red
     scaled, record = engine.preprocess_img(pixels)
     detector = engine._load_det_model()
     # Small images are enlarged, as the engine has it; large ones are looked at in a smaller copy.
     large = max(scaled.shape[:2]) > _DETECTION_SIDE
-    detector.limit_type, detector.limit_side_len = ("max", _DETECTION_SIDE) if large else ("min", 736)
+    detector.limit_type, detector.limit_side_len = ("max", _DETECTION_SIDE) if large else ("min", _LEAST_SIDE)
     try:
         crops, found = engine.detect_and_crop(scaled, record)
-        tall = [_is_tall(_quad(box)) for box in found.boxes]
-        quads = [_quad(box) for box in map_boxes_to_original(found.boxes, record, *pixels.shape[:2])]
-        crops, quads = _upright(engine, crops, quads, tall)
-    except RapidOCRError:  # its way to say that a step found nothing
-        return ()
-    recogniser = engine._load_rec_model()
-    reader = LineReader(recogniser.session, recogniser.postprocess_op.character)
-    lines: list[TextLine] = []
-    for crop, corners in zip(crops, quads, strict=True):
-        reading = reader.read(crop)
-        if reading.text.strip() and reading.score >= _MIN_SCORE:
-            lines.append(TextLine(reading.text, corners, reading.centres))
-    return tuple(lines)
+    except RapidOCRError:  # its way to say that it found nothing
+        return []
+    tall = [_is_tall(_quad(box)) for box in found.boxes]
+    boxes = map_boxes_to_original(found.boxes, record, *pixels.shape[:2])
+    return [_Found(crop, _quad(box), turned) for crop, box, turned in zip(crops, boxes, tall, strict=True)]
+
+
+def _part_with_text(quads: Sequence[Quad], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of an image that the lines stand in, with a margin."""
+    heights = sorted(min(math.dist(quad[0], quad[1]), math.dist(quad[1], quad[2])) for quad in quads)
+    margin = _MARGIN * heights[len(heights) // 2]
+    across = [x for quad in quads for x, _ in quad]
+    down = [y for quad in quads for _, y in quad]
+    return (
+        max(int(min(across) - margin), 0),
+        max(int(min(down) - margin), 0),
+        min(math.ceil(max(across) + margin), size[0]),
+        min(math.ceil(max(down) + margin), size[1]),
+    )
+
+
+def _scale(width: int, height: int) -> float:
+    """By which an image of this size is scaled to look for text in it."""
+    longer, shorter = max(width, height), min(width, height)
+    return _DETECTION_SIDE / longer if longer > _DETECTION_SIDE else max(_LEAST_SIDE / shorter, 1.0)
+
+
+def _moved(quad: Quad, across: float, down: float) -> Quad:
+    first, second, third, fourth = ((x + across, y + down) for x, y in quad)
+    return first, second, third, fourth
 
 
 def _quad(box: Any) -> Quad:
@@ -134,9 +191,7 @@ def _is_tall(quad: Quad) -> bool:
     return height >= _TALL * max(width, 1)
 
 
-def _upright(
-    engine: Any, crops: Sequence[Any], quads: Sequence[Quad], tall: Sequence[bool]
-) -> tuple[list[Any], list[Quad]]:
+def _upright(engine: Any, found: Sequence[_Found]) -> list[_Found]:
     """Each line turned so that it reads from left to right, and its corners in that order.
 
     On a page that is turned sideways a box that is neither wide nor tall, such as a single digit, is turned as
@@ -144,23 +199,25 @@ def _upright(
     """
     import numpy as np
 
-    lengths = [max(math.dist(quad[0], quad[1]), math.dist(quad[1], quad[2])) for quad in quads]
-    sideways = sum(length if is_tall else -length for length, is_tall in zip(lengths, tall, strict=True)) > 0
-    upright: list[Any] = []
-    corners: list[Quad] = []
-    down: list[bool] = []
-    for crop, quad, is_tall in zip(crops, quads, tall, strict=True):
-        stray = sideways and not is_tall and crop.shape[1] < _TALL * crop.shape[0]
-        upright.append(np.ascontiguousarray(np.rot90(crop)) if stray else crop)
-        down.append(is_tall or stray)
-        corners.append((quad[1], quad[2], quad[3], quad[0]) if down[-1] else quad)
+    lengths = [
+        max(math.dist(line.corners[0], line.corners[1]), math.dist(line.corners[1], line.corners[2])) for line in found
+    ]
+    sideways = sum(length if line.turned else -length for length, line in zip(lengths, found, strict=True)) > 0
+    upright: list[_Found] = []
+    for line in found:
+        stray = sideways and not line.turned and line.crop.shape[1] < _TALL * line.crop.shape[0]
+        crop = np.ascontiguousarray(np.rot90(line.crop)) if stray else line.crop
+        first, second, third, fourth = line.corners
+        down = line.turned or stray
+        upright.append(_Found(crop, (second, third, fourth, first) if down else line.corners, down))
     for direction in (False, True):
-        group = sorted((i for i, is_down in enumerate(down) if is_down is direction), key=lambda i: -lengths[i])
-        if group and _upside_down(engine, [upright[i] for i in group[:_JUDGES]]):
+        group = sorted((i for i, line in enumerate(upright) if line.turned is direction), key=lambda i: -lengths[i])
+        if group and _upside_down(engine, [upright[i].crop for i in group[:_JUDGES]]):
             for i in group:
-                upright[i] = np.ascontiguousarray(upright[i][::-1, ::-1])
-                corners[i] = (corners[i][2], corners[i][3], corners[i][0], corners[i][1])
-    return upright, corners
+                first, second, third, fourth = upright[i].corners
+                crop = np.ascontiguousarray(upright[i].crop[::-1, ::-1])
+                upright[i] = _Found(crop, (third, fourth, first, second), direction)
+    return upright
 
 
 def _upside_down(engine: Any, crops: list[Any]) -> bool:

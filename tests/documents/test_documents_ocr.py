@@ -91,6 +91,17 @@ def test_a_page_that_is_askew_keeps_its_lines(read: Read) -> None:
     assert [line.split()[-1] for line in text_of(page)] == ["Amount", "300.00", "81.20"]
 
 
+def test_small_print_on_a_large_page_is_looked_at_closely(read: Read) -> None:
+    page = Image.new("RGB", (1400, 2000), "white")
+    page.paste(picture().resize((320, 165), Image.Resampling.LANCZOS), (500, 1000))
+    found = read(page)
+    assert text_of(found) == list(LINES)
+    number = next(word for word in found.words if word.text == "4711")
+    left, right = FONT.getbbox("Invoice number ")[2] + 40, FONT.getbbox(LINES[0])[2] + 40
+    assert (number.left - 500, number.right - 500) == pytest.approx((left / 2, right / 2), abs=8)
+    assert (number.top - 1000, number.bottom - 1000) == pytest.approx((20, 36), abs=8)
+
+
 def test_columns_stay_beside_one_another(read: Read) -> None:
     image = Image.new("RGB", (900, 260), "white")
     draw = ImageDraw.Draw(image)
