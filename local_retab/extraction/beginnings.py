@@ -3,7 +3,7 @@
 Between a name and its address receipts and letters often have a registration number, or the time of printing, and a
 small model goes on with what follows the name. So of a text that is an address by the name of its property a token is
 refused that makes it begin as such a line or cell does, and as no other word of the document; and digits are, if they
-begin no number of the document that a word follows.
+begin no number of the document that a word follows. Nor does an address begin behind the number of its house.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _WORD = re.compile(r"[^\W\d_]{2}")
 _NUMBER = re.compile(r"[(\[]?[A-Za-z]{0,3}[-.: ]?\d[\d ./-]{4,}[-.]?[A-Za-z]{0,2}[)\]]?")
 _NUMBERED = r"[\w/&-]*[.,;:]? ?[^\W\d_]{2}"
 """What follows the first digits of the number of a house."""
+_BEHIND_NUMBER = re.compile(r"(?:(?:no|lot|unit|suite|block|blk|plot)[. :]*)*[\w/&-]*\d[\w/&-]*,? ?")
+"""What stands in a cell before the name of a street. A dot behind the number counts lines of a list instead."""
 _MAX_WORDS = 3
 """Of a cell that is a date: a month, a weekday, and a particle between them."""
 
@@ -44,7 +46,18 @@ class Beginnings:
         word = rf"(?<![^\s(,:;]){re.escape(begun)}"
         if begun.isdigit():
             return re.search(word + _NUMBERED, self._rest) is None
+        if not open_text(output)[1] and self._behind_number(word):
+            return True
         return any(cell.startswith(begun) for cell in self._alone) and re.search(word, self._rest) is None
+
+    def _behind_number(self, word: str) -> bool:
+        """Whether ``word`` begins words of the document, and each of them behind the number of a house."""
+        places = [
+            _BEHIND_NUMBER.fullmatch(cell, 0, found.start()) is not None
+            for cell in self._rest.split("\n")
+            for found in re.finditer(word, cell)
+        ]
+        return bool(places) and all(places)
 
     @cached_property
     def _cells(self) -> list[str]:

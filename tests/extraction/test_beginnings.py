@@ -40,7 +40,9 @@ BEGINNINGS = Beginnings([RECEIPT])
         ("9 Elm Road", 0),
         ("12, Jalan Tampoi", None),
         ("81200 Johor", None),
-        ("Jalan Tampoi", None),
+        ("Jalan Tampoi", 0),
+        ("Johor Bahru", 0),
+        ("Pen", None),
         ("Elm Road 9", None),
     ],
 )
@@ -54,6 +56,24 @@ def test_the_first_character_that_begins_no_address_is_refused(text: str, refuse
                 break
             output += char.encode()
         assert found == refused, before
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("NO. 53, ELM ROAD", True),
+        ("K3-113,ELM ROAD", True),
+        ("Lot 7 & Unit 2 Elm Road", False),
+        ("1. Elm Road", False),
+        ("Qty 2 Elm Road", False),
+        ("53, Elm Road\nElm Road Shop", False),
+    ],
+)
+def test_an_address_does_not_begin_behind_the_number_of_its_house(line: str, refused: bool) -> None:
+    beginnings = Beginnings([f"UNIVERSE SDN BHD\n{line}\nTOTAL 12"])
+    assert beginnings.refuses(b'{"address":"', b"E") is refused
+    assert not beginnings.refuses(b'{"address":"53, ', b"Elm")
+    assert not beginnings.refuses(b'{"address":"', b"Nowhere")
 
 
 def test_tokens_of_several_characters_and_other_places() -> None:

@@ -42,6 +42,32 @@ def test_what_begins_a_registration_number_is_refused(text: str, token: str, ref
 
 
 @pytest.mark.parametrize(
+    ("head", "begun", "refused"),
+    [
+        ("  RSK\n\nSYL ROASTED SDN. BHD.\nROAST 7.00", "R", True),
+        ("  RSK\n\nSYL ROASTED SDN. BHD.\nROAST 7.00", "SY", False),
+        ("  RSK\n\nSYL ROASTED SDN. BHD.\nROAST 7.00", "Nowhere", False),
+        ("Acme GmbH & Co. KG\nBest Tools", "Best", True),
+        ("Best Tools\nAcme S.A. (123456-X)", "best", True),
+        ("Best Tools\n12 Elm Road\nAcme Ltd", "Best", False),
+        ("Best Tools Inc.\nAcme Ltd", "Best", False),
+        ("Best Tools    Acme Ltd\nOak Ltd", "Best", False),
+        ("Best Tools\nOak Ltd\nBetter    Best Works Ltd", "Be", False),
+        ("Best Tools\nLtd", "Best", False),
+        ("\n".join("abcdefgh") + "\nBest\nAcme Ltd", "Best", False),
+        ("", "Best", False),
+    ],
+)
+def test_a_brand_is_refused_beside_the_name_of_a_company(head: str, begun: str, refused: bool) -> None:
+    names = CompanyNames([head, "Best Tools\nAcme Ltd"])
+    assert names.refuses(b'{"company":"', begun.encode()) is refused
+    assert names.refuses(b'{"vendor_name":', f'"{begun}'.encode()) is refused
+    assert not names.refuses(b'{"store_name":"', begun.encode())
+    assert not names.refuses(b'{"note":"', begun.encode())
+    assert not names.refuses(b'{"company":"The ', begun.encode())
+
+
+@pytest.mark.parametrize(
     ("name", "company"),
     [
         ("company", True),
