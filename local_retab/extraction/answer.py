@@ -21,6 +21,7 @@ from local_retab.extraction.field_names import has_field
 from local_retab.extraction.likelihood import TokenLikelihoods
 from local_retab.extraction.notices import synthesised_paths
 from local_retab.extraction.partial import MISSING, Missing, PartialJson, PartialJsonError
+from local_retab.extraction.totals import Totals, is_total
 from local_retab.wire import Consensus
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Answer:
         schema = task.plan.original
         self._vetoes: list[Veto] = [Beginnings(texts)] if known and has_field(schema, is_address) else []
         self._vetoes += [CompanyNames(texts)] if known and has_field(schema, is_company) else []
+        self._vetoes += [Totals(texts)] if known and has_field(schema, is_total) else []
         self._problem: OutputValidationError | None = None
         self._likelihoods = TokenLikelihoods()
         self._attempts = 0

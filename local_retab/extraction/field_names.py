@@ -11,6 +11,7 @@ from local_retab.schema.walking import objects_in
 _TAIL = 400
 """Bytes of the answer that are looked at: a key, and how a text begins."""
 _OPEN = re.compile(rb'(?<!\\)"((?:[^"\\]|\\.)*)"\s*:\s*"([^"\\]*)$', re.DOTALL)
+_OPEN_VALUE = re.compile(rb'(?<!\\)"((?:[^"\\]|\\.)*)"\s*:\s*(?:"([^"\\]*)|(-?[\d.]*))$', re.DOTALL)
 _PARTS = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[^\W\d_]+")
 
 
@@ -21,6 +22,14 @@ def open_text(output: bytes | bytearray, token: bytes = b"") -> tuple[str, str]:
     if found is None:
         return "", ""
     return found[1].decode("utf-8", "ignore"), found[2].decode("utf-8", "ignore")
+
+
+def open_value(output: bytes | bytearray, token: bytes = b"") -> tuple[str, str]:
+    """As ``open_text``, also of a number."""
+    found = _OPEN_VALUE.search(bytes(output[-_TAIL:]) + token)
+    if found is None:
+        return "", ""
+    return found[1].decode("utf-8", "ignore"), (found[2] or found[3] or b"").decode("utf-8", "ignore")
 
 
 def has_field(schema: Mapping[str, Any], judge: Callable[[str], bool]) -> bool:
