@@ -21,6 +21,7 @@ _PARTIAL = frozenset({
 """Words of names that are totals of something else than what is to be paid."""
 _AMOUNT = re.compile(r"(?<![\d.,/-])(-?)(\d{1,3}(?:[,.' ]\d{3})+|\d+)[.,](\d{2})(?![\d/-]|[.,]\d)")
 _ROUNDING = re.compile(r"round|rundung|arrondi|redonde|arroton", re.IGNORECASE)
+_TOTAL = re.compile(r"total|gross|payable|due|brutto|gesamt|summe|somme|montant|importe|importo|totaal", re.IGNORECASE)
 _MOST_ROUNDED = 100
 """Hundredths of what is rounded off at most."""
 _TAXED = 3
@@ -64,18 +65,21 @@ class Totals:
 
     @cached_property
     def _summands(self) -> set[int]:
-        """The amounts that give another printed one with what is beside them in their line, or with a rounding."""
+        """The amounts that give a printed total with what is beside them in their line, or are rounded below it."""
+        totals = {amount for line, amounts in self._lines if _TOTAL.search(line) for amount in amounts}
         found: set[int] = set()
-        for line, amounts in self._lines:
+        for index, (line, amounts) in enumerate(self._lines):
             if _ROUNDING.search(line):
-                rounded = [amount for amount in amounts if 0 < abs(amount) < _MOST_ROUNDED]
-                found |= {amount for amount in self._amounts for off in rounded if amount + off in self._amounts}
-            elif sum(amount > 0 for amount in amounts) > 1:
+                above = {amount for _, others in self._lines[:index] for amount in others}
+                below = {amount for _, others in self._lines[index + 1 :] for amount in others}
+                off = {abs(amount) for amount in amounts if 0 < abs(amount) < _MOST_ROUNDED}
+                found |= {amount for amount in above for by in off if {amount - by, amount + by} & below} - below
+            else:
                 found |= {
                     amount
                     for amount in amounts
                     for tax in amounts
-                    if 0 < tax * _TAXED < amount and amount + tax in self._amounts
+                    if 0 < tax * _TAXED < amount and amount + tax in totals
                 }
         return found
 

@@ -10,6 +10,10 @@ TAXED = (
     "Total Sales Incl GST   75.00\nCASH 100.00\nGST Summary  Amount  Tax\n GR 6%   70.75   4.25\n Total   70.75  4.25"
 )
 ROUNDED = "TOTAL AMT.  RM  1,060.31\nROUNDING ADJ......  -0.01\nRM 1,060.30\nCASH 70.30"
+SIGNED = "TOTAL  RM 33.92\nROUNDING ADJUSTMENT  -RM 0.02\nTOTAL ROUNDED  33.90  RM 33.90\nCASH RM 50.00"
+REPEATED = (
+    "Total Excl GST 80.91\nRounding -0.01\nTotal Incl GST 80.90\nCASH 100.00\n80.90  Change 19.10\nTotal 80.91 0.00"
+)
 SINGLE = "Widget  2  100.00  200.00\nSum 300.00\nNet 50.00\nVAT 5.00\nPaid 55.00"
 
 
@@ -31,6 +35,10 @@ def first_refused(text: str, document: str, before: str) -> int | None:
         ("1060.31", ROUNDED, 6),
         ("1060.30", ROUNDED, None),
         ("70.30", ROUNDED, None),
+        ("33.92", SIGNED, 4),
+        ("33.90", SIGNED, None),
+        ("80.90", REPEATED, None),
+        ("80.91", REPEATED, None),
         ("200.00", SINGLE, None),
         ("50.00", SINGLE, None),
         ("9.99", TAXED, None),
