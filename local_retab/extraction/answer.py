@@ -25,7 +25,7 @@ from local_retab.extraction.totals import Totals, is_total
 from local_retab.wire import Consensus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from local_retab.engine.sequence import Generation, ImagePart, Statistics
     from local_retab.engine.veto import Veto
     from local_retab.extraction.task import Task
+
+_VETOES: tuple[tuple[Callable[[Sequence[str]], Veto], Callable[[str], bool]], ...] = (
+    (Beginnings, is_address),
+    (CompanyNames, is_company),
+    (Totals, is_total),
+)
+"""What knows something of the fields with certain names from the texts of a document."""
 
 
 class Answer:
@@ -52,9 +59,7 @@ class Answer:
         self._absence = Absence(pages if known else None, descriptions(task.plan.original))
         texts = [page.text for page in pages]
         schema = task.plan.original
-        self._vetoes: list[Veto] = [Beginnings(texts)] if known and has_field(schema, is_address) else []
-        self._vetoes += [CompanyNames(texts)] if known and has_field(schema, is_company) else []
-        self._vetoes += [Totals(texts)] if known and has_field(schema, is_total) else []
+        self._vetoes = [read(texts) for read, judge in _VETOES if known and has_field(schema, judge)]
         self._problem: OutputValidationError | None = None
         self._likelihoods = TokenLikelihoods()
         self._attempts = 0
