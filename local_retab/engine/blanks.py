@@ -62,7 +62,7 @@ class Blanks:
             found[token] = max(logits[token], logits[led])
         # Digits have a token of their own behind the blank's.
         if self.digits.size:
-            found[self.digits] += max(logits[self.blank] - found[self.digits].max(), 0)
+            found[self.digits] += max(logits[self.blank] - np.max(found[self.digits]), 0)
         return found
 
 

@@ -56,13 +56,13 @@ def choose(
 
     ``logits`` has shape (vocabulary,). Raises EngineError for NaN and where the grammar allows nothing.
     """
-    if not logits[logits.argmax()] < np.inf:  # NaN counts as the largest
+    if not logits[np.argmax(logits)] < np.inf:  # NaN counts as the largest
         raise EngineError("The model computed NaN; its file may be damaged. Check it with `local-retab models verify`.")
     allowed = constraint.allowed(logits.size)
     # Arithmetic over the whole row: gathering what is allowed takes twice as long where most of it is.
     scores = np.multiply(~allowed, _FORBIDDEN, dtype=np.float32)
     np.subtract(logits, scores, out=scores)
-    best = int(scores.argmax())
+    best = int(np.argmax(scores))
     if not allowed[best] or np.isneginf(scores[best]):
         return _any_of(allowed)
     counted = scores[np.flatnonzero(scores >= scores[best] - _REACH)]
@@ -81,7 +81,7 @@ def _any_of(allowed: NDArray[np.bool_]) -> Choice:
 
 def _draw(scores: NDArray[np.float32], sampling: Sampling, random: np.random.Generator) -> int:
     """A token drawn at its probability; ``scores`` has shape (vocabulary,)."""
-    top = scores.max()
+    top = np.max(scores)
     near = np.flatnonzero(scores >= top + sampling.temperature * math.log(sampling.min_p))
     weights = np.exp((scores[near] - top) / sampling.temperature).astype(np.float64)
     return int(near[np.searchsorted(np.cumsum(weights), random.random() * weights.sum(), side="right")])
