@@ -129,9 +129,9 @@ def server() -> Iterator[Server]:
     with home() as folder:
         running = Server(folder)
         running.start()
-        with running.client() as client:
-            client.post("/v1/extractions", json=body(0)).raise_for_status()
         try:
+            with running.client() as client:
+                client.post("/v1/extractions", json=body(0)).raise_for_status()
             yield running
         finally:
             running.stop()
