@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ class Database:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            # A client that nobody closes lets go of it all the same, when it is forgotten and when Python ends.
+            self._close = weakref.finalize(self, self._connection.close)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA foreign_keys = ON")
             # What is deleted is overwritten, so that it is gone from the disk.
@@ -103,7 +106,7 @@ class Database:
 
     def close(self) -> None:
         with self._lock, _errors(self.path):
-            self._connection.close()
+            self._close()
 
     def _migrate(self) -> None:
         self._connection.execute(

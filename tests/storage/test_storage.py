@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sqlite3
 from collections.abc import Callable
@@ -224,8 +225,19 @@ def test_keep_none_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_that_nobody_closes_is_closed_when_it_is_forgotten(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.sqlite3")
+    with database.reading() as connection:
+        pass
+    connection.execute("SELECT 1")
+    del database
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_keep_days_deletes_what_is_older(tmp_path: Path) -> None:
-    storage = opened(tmp_path, keep_days=1e-9)
+    storage = opened(tmp_path, keep_days=1e-12)
     storage.records.add(record("extr_open"), storage.owner.id)
     storage.records.add(record("extr_ended"), storage.owner.id)
     storage.records.finish("extr_ended", "completed", {}, {}, owner=None)
