@@ -27,6 +27,7 @@ _NUMBERED = r"[\w/&-]*[.,;:]? ?[^\W\d_]{2}"
 """What follows the first digits of the number of a house."""
 _BEHIND_NUMBER = re.compile(r"(?:(?:no|lot|unit|suite|block|blk|plot)[. :]*)*[\w/&-]*\d[\w/&-]*,? ?")
 """What stands in a cell before the name of a street. A dot behind the number counts lines of a list instead."""
+_LONGEST_NUMBER = 40
 _MAX_WORDS = 3
 """Of a cell that is a date: a month, a weekday, and a particle between them."""
 
@@ -53,7 +54,7 @@ class Beginnings:
     def _behind_number(self, word: str) -> bool:
         """Whether ``word`` begins words of the document, and each of them behind the number of a house."""
         places = [
-            _BEHIND_NUMBER.fullmatch(cell, 0, found.start()) is not None
+            found.start() <= _LONGEST_NUMBER and _BEHIND_NUMBER.fullmatch(cell, 0, found.start()) is not None
             for cell in self._rest.split("\n")
             for found in re.finditer(word, cell)
         ]

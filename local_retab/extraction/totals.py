@@ -9,8 +9,10 @@ currency.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 from local_retab.extraction.field_names import open_value, words_of
 
@@ -19,9 +21,13 @@ _PARTIAL = frozenset({
     "excluding", "exclusive", "without", "discount", "rounding", "count", "quantity", "qty", "items", "pages", "hours",
 })  # fmt: skip
 """Words of names that are totals of something else than what is to be paid."""
-_AMOUNT = re.compile(r"(?<![\d.,/-])(-?)(\d{1,3}(?:[,.' ]\d{3})+|\d+)[.,](\d{2})(?![\d/-]|[.,]\d)")
+_AMOUNT = re.compile(r"(?<![\d.,/-])(-?)(\d{1,3}(?:[,.' ]\d{3}){1,4}|\d{1,15})[.,](\d{2})(?![\d/-]|[.,]\d)")
 _ROUNDING = re.compile(r"round|rundung|arrondi|redonde|arroton", re.IGNORECASE)
 _TOTAL = re.compile(r"total|gross|payable|due|brutto|gesamt|summe|somme|montant|importe|importo|totaal", re.IGNORECASE)
+_NEAR = 20
+"""Lines above and below a rounding that are looked at."""
+_MOST_AMOUNTS = 12
+"""Of a line that is a sum; no more are looked at."""
 _MOST_ROUNDED = 100
 """Hundredths of what is rounded off at most."""
 _TAXED = 3
@@ -49,29 +55,41 @@ class Totals:
         begun = _BEGUN.search(text)
         if begun is None or begun.end() < len(text):
             return False
-        left = {
-            amount for amount in self._amounts if f"{amount // 100}.{amount % 100:02}".startswith(_readings(begun[0]))
-        }
-        return bool(left) and left <= self._summands
+        return self._only_parts(_readings(begun[0]))
+
+    def _only_parts(self, begun: Sequence[str]) -> bool:
+        """Whether amounts of the document begin so, and all of them are parts of others."""
+        found = False
+        for beginning in begun:
+            for place in range(bisect_left(self._amounts, beginning), len(self._amounts)):
+                if not self._amounts[place].startswith(beginning):
+                    break
+                if self._amounts[place] not in self._summands:
+                    return False
+                found = True
+        return found
 
     @cached_property
     def _lines(self) -> list[tuple[str, list[int]]]:
-        """The lines, and the amounts in each, in hundredths."""
-        return [(line, list(_amounts(line))) for text in self._texts for line in text.split("\n")]
+        """The lines, and the first amounts in each, in hundredths."""
+        return [
+            (line, list(islice(_amounts(line), _MOST_AMOUNTS))) for text in self._texts for line in text.split("\n")
+        ]
 
     @cached_property
-    def _amounts(self) -> frozenset[int]:
-        return frozenset(amount for _, amounts in self._lines for amount in amounts if amount > 0)
+    def _amounts(self) -> list[str]:
+        """The printed amounts as plain numbers, sorted."""
+        return sorted({_number(amount) for _, amounts in self._lines for amount in amounts if amount > 0})
 
     @cached_property
-    def _summands(self) -> set[int]:
+    def _summands(self) -> frozenset[str]:
         """The amounts that give a printed total with what is beside them in their line, or are rounded below it."""
         totals = {amount for line, amounts in self._lines if _TOTAL.search(line) for amount in amounts}
         found: set[int] = set()
         for index, (line, amounts) in enumerate(self._lines):
             if _ROUNDING.search(line):
-                above = {amount for _, others in self._lines[:index] for amount in others}
-                below = {amount for _, others in self._lines[index + 1 :] for amount in others}
+                above = self._near(max(index - _NEAR, 0), index)
+                below = self._near(index + 1, index + 1 + _NEAR)
                 off = {abs(amount) for amount in amounts if 0 < abs(amount) < _MOST_ROUNDED}
                 found |= {amount for amount in above for by in off if {amount - by, amount + by} & below} - below
             else:
@@ -81,7 +99,10 @@ class Totals:
                     for tax in amounts
                     if 0 < tax * _TAXED < amount and amount + tax in totals
                 }
-        return found
+        return frozenset(map(_number, found))
+
+    def _near(self, start: int, end: int) -> set[int]:
+        return {amount for _, amounts in self._lines[start:end] for amount in amounts}
 
 
 def is_total(name: str) -> bool:
@@ -94,6 +115,10 @@ def is_total(name: str) -> bool:
 def _amounts(line: str) -> Iterator[int]:
     for sign, whole, hundredths in _AMOUNT.findall(line):
         yield int(f"{sign}{re.sub(r'[^0-9]', '', whole)}{hundredths}")
+
+
+def _number(amount: int) -> str:
+    return f"{amount // 100}.{amount % 100:02}"
 
 
 def _readings(text: str) -> tuple[str, ...]:

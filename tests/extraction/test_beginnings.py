@@ -142,3 +142,7 @@ def test_the_likeliest_address_that_is_let_be_is_written(tmp_path: Path) -> None
     assert answer_of(tmp_path, "14 Mar 2018", "12, Jalan Tampoi 7/4,") == "12, Jalan Tampoi 7/4,"
     assert answer_of(tmp_path, "14 Mar 2018", "12, Jalan", n_consensus=3) == "12, Jalan"
     assert answer_of(tmp_path, "Elm Road", "12, Jalan") == "Elm Road"
+
+
+def test_a_hostile_cell_is_read_in_bounded_work() -> None:
+    assert not Beginnings(["1" * 200_000 + "! " + "Elm " * 1_000]).refuses(b'{"address":"', b"E")

@@ -103,3 +103,10 @@ def test_behind_an_amount_stands_a_currency_or_nothing(token: str, refused: bool
 )
 def test_totals_by_the_names_of_their_fields(name: str, total: bool) -> None:
     assert is_total(name) is total
+
+
+def test_a_hostile_document_is_read_in_bounded_work() -> None:
+    numbers = "111 " * 50_000
+    lines = "Rounding 0.01  5.00\n" * 5_000
+    totals = Totals([f"{numbers}\n{'1' * 200_000}!\n{'1.00 ' * 50_000}\n{lines}"])
+    assert not totals.refuses(b'{"total":', b"5")
