@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from local_retab.settings import Settings
 
-ENGINE = "rapidocr-3.10-ppocrv6-small-4"
+ENGINE = "rapidocr-3.10-ppocrv6-small-5"
 """Part of the key of what is cached; changes whenever the same pixels may give other lines."""
 
 _WEIGHTS = {
@@ -38,7 +38,7 @@ _DETECTION_SIDE = 1280
 """Longer side in pixels that text is looked for in; it is read from the page's own pixels. Full pages at 192 dpi
 have the same lines as at 2000, in half the time."""
 _LEAST_SIDE = 736
-"""Shorter side in pixels that text is looked for in; smaller images are enlarged."""
+"""Shorter side in pixels that text is looked for in; smaller images are enlarged, to twice _DETECTION_SIDE at most."""
 _UNBOUNDED = 1_000_000
 """Pixels of a side that the engine may be given: what is large is read from its own pixels."""
 _CLOSER = 1.25
@@ -141,9 +141,11 @@ def _find(engine: Any, pixels: Any) -> list[_Found]:
 
     scaled, record = engine.preprocess_img(pixels)
     detector = engine._load_det_model()
-    # Small images are enlarged, as the engine has it; large ones are looked at in a smaller copy.
-    large = max(scaled.shape[:2]) > _DETECTION_SIDE
-    detector.limit_type, detector.limit_side_len = ("max", _DETECTION_SIDE) if large else ("min", _LEAST_SIDE)
+    height, width = scaled.shape[:2]
+    scale = _scale(width, height)
+    # The engine knows the longer side of what is made smaller, and the shorter side of what is enlarged.
+    detector.limit_type = "min" if scale >= 1 else "max"
+    detector.limit_side_len = round(scale * min(width, height)) if scale >= 1 else _DETECTION_SIDE
     try:
         crops, found = engine.detect_and_crop(scaled, record)
     except RapidOCRError:  # its way to say that it found nothing
@@ -170,7 +172,9 @@ def _part_with_text(quads: Sequence[Quad], size: tuple[int, int]) -> tuple[int, 
 def _scale(width: int, height: int) -> float:
     """By which an image of this size is scaled to look for text in it."""
     longer, shorter = max(width, height), min(width, height)
-    return _DETECTION_SIDE / longer if longer > _DETECTION_SIDE else max(_LEAST_SIDE / shorter, 1.0)
+    if longer > _DETECTION_SIDE:
+        return _DETECTION_SIDE / longer
+    return max(min(_LEAST_SIDE / shorter, 2 * _DETECTION_SIDE / longer), 1.0)
 
 
 def _moved(quad: Quad, across: float, down: float) -> Quad:

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from local_retab.extraction.currencies import CURRENCIES
 from local_retab.extraction.readings import dates, numbers
 from local_retab.extraction.spots import PageWords, Span, Stream, bare
 
@@ -24,15 +25,6 @@ _MIN_ALIKE_CHARS = 6
 _DATE_WORDS = 6
 _THOUSANDS = re.compile(r"^\D{0,4}\d{1,3}$")
 _GROUP = re.compile(r"^\d{3}(?!\d)")
-_CURRENCIES = {
-    "EUR": "€ euro euros",
-    "USD": "$ usdollars usdollar dollars",
-    "GBP": "£ poundssterling pounds sterling",
-    "JPY": "¥ yen",
-    "INR": "₹ rupees rs",
-    "MYR": "rm ringgit",
-    "CHF": "sfr francs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ class Finder:
         return [Candidate(span, EXACT) for span in dict.fromkeys(spans)][:MAX_CANDIDATES]
 
     def _currency(self, code: str) -> list[Candidate]:
-        names = _CURRENCIES.get(code.upper(), "").split()
+        names = CURRENCIES.get(code.upper(), "").split()
         found: dict[Span, None] = {}
         for page in self.pages.values() if names else ():
             for index, word in enumerate(page.words):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
+from local_retab.extraction.currencies import is_currency
 from local_retab.extraction.field_names import open_value, words_of
 
 _PARTIAL = frozenset({
@@ -34,7 +35,6 @@ _TAXED = 3
 """What is taxed is more than so many times its tax; other sums of two amounts in a line are by chance."""
 _BEGUN = re.compile(r"\d[\d,.' ]*")
 _WRITTEN = re.compile(r"\d[.,]\d{2}")
-_CURRENCY = re.compile(r"[A-Z]{2,3}|kr|zł|[Ee]uros?|[Dd]ollars?|[Pp]ounds?|[Rr]inggit|[Rr]upees?")
 
 
 class Totals:
@@ -51,7 +51,7 @@ class Totals:
         written = open_value(output)[1]
         if _WRITTEN.fullmatch(written[-4:]):
             word = text[len(written) :].strip()
-            return word[:1].isalpha() and _CURRENCY.fullmatch(word) is None
+            return word[:1].isalpha() and not is_currency(word)
         begun = _BEGUN.search(text)
         if begun is None or begun.end() < len(text):
             return False

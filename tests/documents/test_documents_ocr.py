@@ -102,6 +102,17 @@ def test_small_print_on_a_large_page_is_looked_at_closely(read: Read) -> None:
     assert (number.top - 1000, number.bottom - 1000) == pytest.approx((20, 36), abs=8)
 
 
+def test_a_single_line_is_not_enlarged_without_bound(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    strip = picture(("Invoice number 4711 of 2024-03-15",)).crop((0, 20, 640, 90)).resize((1280, 70))
+    engine = ocr._engine("strip.png", 1)
+    detector, sizes = engine._load_det_model(), []
+    session = detector.session
+    monkeypatch.setattr(detector, "session", lambda pixels: (sizes.append(pixels.shape[2:]), session(pixels))[1])
+    lines = ocr.read_lines(strip, filename="strip.png", settings=settings.model_copy(update={"threads": 1}))
+    assert [line.text for line in lines] == ["Invoice number 4711 of 2024-03-15"]
+    assert max(max(size) for size in sizes) <= 2560
+
+
 def test_columns_stay_beside_one_another(read: Read) -> None:
     image = Image.new("RGB", (900, 260), "white")
     draw = ImageDraw.Draw(image)
