@@ -6,9 +6,10 @@ Names and shapes of tensors: ``convert_hf_to_gguf.py``, ``clip.cpp`` and ``src/m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gguf
@@ -329,7 +330,14 @@ def tokenizer(control: tuple[str, ...]) -> Values:
     }
 
 
-def write(path: Path, arch: str, values: Values, tensors: Tensors) -> None:
+def write(
+    path: Path,
+    arch: str,
+    values: Values,
+    tensors: Tensors,
+    kinds: Mapping[str, gguf.GGMLQuantizationType] = MappingProxyType({}),
+) -> None:
+    """``kinds`` says of what type tensors are whose bytes are given."""
     writer = gguf.GGUFWriter(path, arch)
     for key, value in values.items():
         if isinstance(value, bool):
@@ -343,7 +351,7 @@ def write(path: Path, arch: str, values: Values, tensors: Tensors) -> None:
         else:
             writer.add_array(key, value)
     for name, tensor in tensors.items():
-        writer.add_tensor(name, tensor)
+        writer.add_tensor(name, tensor, raw_dtype=kinds.get(name))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -49,6 +49,9 @@ class Backend:
     threads: int
     prefill_chunk_tokens: int
     flash_attention: bool
+    kernels: str | None
+    """The instructions of our own products of weights, for models that have such weights; None where llama.cpp's are
+    used for all: on a GPU, on another processor, or where no C compiler was there when the package was installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,12 @@ def examine(settings: Settings) -> tuple[Report, list[LocalRetabError]]:
 def _backend(settings: Settings) -> Backend:
     try:
         from local_retab.engine.devices import gpus
+        from local_retab.engine.kernels import kernels
         from local_retab.engine.opening import gpu_layers
 
         layers = gpu_layers(settings)
         used = gpus() if layers else []
+        own = None if layers else kernels()
     # What a broken or foreign shared library raises when the bindings load it.
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise EngineError(
@@ -159,7 +164,13 @@ def _backend(settings: Settings) -> Backend:
         ) from error
     tuning = _tuning(settings)
     return Backend(
-        "gpu" if layers else "cpu", layers, used, tuning.threads, tuning.prefill_chunk_tokens, tuning.flash_attention
+        "gpu" if layers else "cpu",
+        layers,
+        used,
+        tuning.threads,
+        tuning.prefill_chunk_tokens,
+        tuning.flash_attention,
+        own.name if own else None,
     )
 
 
@@ -251,6 +262,7 @@ def describe(report: Report) -> list[str]:
             ("GPU", f"{printable(gpu.name)}, {_size(gpu.total)}, {_size(gpu.free)} available")
             for gpu in (backend.gpus if backend else ())
         ),
+        ("products", (f"own kernels ({backend.kernels})" if backend and backend.kernels else "llama.cpp's")),
         ("physical cores", str(report.physical_cores)),
         ("memory", f"{_size(report.memory.total)}, {_size(report.memory.available)} available"),
         ("store", f"{printable(report.store)}, {_size(report.disk_free)} free on its disk"),

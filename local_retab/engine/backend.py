@@ -39,6 +39,8 @@ class BackendInfo:
     device: str
     vision: bool = False
     """Whether images can be read."""
+    kernels: str = ""
+    """The instructions of our own products of weights; empty where llama.cpp computes all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 from local_retab.engine.backend import BackendInfo, BatchToken, Embeddings
 from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS
 from local_retab.engine.images import ImageChunk, Pixels
+from local_retab.engine.kernels import kernels, overrides
 from local_retab.engine.llama_log import clear_log, keep_log, last_log
 from local_retab.engine.vision import DEFAULT_LIMITS, Projector, VisionLimits
 from local_retab.engine.vocabulary import grammar_tokenizer
@@ -72,6 +73,7 @@ class LlamaBackend:
         self._context: Any = None
         self._batch: Any = None
         self._grammar_tokenizer: Any = None
+        self._kernels = ""
         self._projector: Projector | None = None
         self._load_model(gpu_layers, on_load)
         try:
@@ -100,6 +102,11 @@ class LlamaBackend:
             # No device at all: else long batches are computed on a GPU even so, and a context of it takes its memory.
             parameters.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
             parameters.main_gpu = -1
+            weights = overrides(self._path)
+            own = kernels()
+            if weights is not None and own is not None:
+                parameters.tensor_buft_overrides = ctypes.addressof(weights)
+                self._kernels = own.name
         failure: list[BaseException] = []
 
         @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -176,6 +183,7 @@ class LlamaBackend:
             eos=self._control_text(llama_cpp.llama_vocab_eos(self._vocabulary)),
             device="gpu" if gpu_layers != 0 and supports_gpu() else "cpu",
             vision=self._projector is not None,
+            kernels=self._kernels,
         )
 
     @property

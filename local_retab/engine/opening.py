@@ -93,4 +93,4 @@ def _identity(model: InstalledModel, info: BackendInfo, tuning: Tuning) -> str:
     found = model.path.stat()
     weights = model.sha256 or f"{model.path.resolve()} {found.st_size} {found.st_mtime_ns}"
     kernel = "flash" if tuning.flash_attention else "plain"
-    return f"{weights} {info.device} {kernel} llama-cpp-python {version('llama-cpp-python')}"
+    return f"{weights} {info.device} {info.kernels} {kernel} llama-cpp-python {version('llama-cpp-python')}"

@@ -13,6 +13,7 @@ from scripted_cli import Inputs, Result
 from local_retab.cli.machine import Memory, memory, parse_meminfo, parse_vm_stat
 from local_retab.engine.devices import Gpu, gpus
 from local_retab.engine.hardware import physical_cores
+from local_retab.engine.kernels import Kernels
 from local_retab.engine.llama import supports_gpu
 from local_retab.settings import Settings
 
@@ -90,6 +91,7 @@ def test_on_a_gpu_it_is_named_and_a_model_has_to_fit_there(
         "threads": physical_cores(),
         "prefill_chunk_tokens": 512,
         "flash_attention": True,
+        "kernels": None,
     }
     assert mine(report)["fits"] is False  # 24 bytes, and a GiB to work in
     lines = run("doctor").out.splitlines()
@@ -102,6 +104,14 @@ def test_on_a_gpu_it_is_named_and_a_model_has_to_fit_there(
     monkeypatch.setenv("LOCAL_RETAB_GPU_LAYERS", "0")
     report = json.loads(run("doctor", "--json").out)
     assert (report["backend"]["device"], report["backend"]["gpus"], mine(report)["fits"]) == ("cpu", [], True)
+
+
+def test_the_kernels_for_the_processor_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_retab.engine.kernels.kernels", lambda: Kernels("AVX2", 0, None))
+    assert json.loads(run("doctor", "--json").out)["backend"]["kernels"] == "AVX2"
+    assert any(line.split(maxsplit=1) == ["products", "own kernels (AVX2)"] for line in run("doctor").out.splitlines())
+    monkeypatch.setattr("local_retab.engine.kernels.kernels", lambda: None)
+    assert any(line.split(maxsplit=1) == ["products", "llama.cpp's"] for line in run("doctor").out.splitlines())
 
 
 def test_the_gpus_are_those_that_the_library_sees() -> None:

@@ -1,0 +1,243 @@
+"""Our own products of weights: against the weights spelled out, and in a model against llama.cpp's own."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import build_kernels
+import gguf
+import llama_cpp
+import numpy as np
+import pytest
+import tiny_vision_models as tiny
+from gguf import GGMLQuantizationType as Type
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_retab.engine import kernels as kernels_module
+from local_retab.engine.backend import BatchToken
+from local_retab.engine.kernels import Kernels, kernels, overrides
+from local_retab.engine.llama import LlamaBackend
+from local_retab.errors import ModelLoadError
+
+ROWS, BLOCK = 16, 256
+TYPES = {Type.Q4_K: 0, Type.Q5_K: 1, Type.Q6_K: 2}
+HALVES = {Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,)}
+"""Where a block has its scales of 16 bits."""
+NAMES = ("AVX-512", "AVX2")
+
+
+@pytest.fixture(scope="module")
+def library() -> Kernels:
+    found = kernels()
+    if found is None:
+        pytest.skip("no kernels for this processor")
+    return found
+
+
+def products(found: Kernels, name: str, kind: Type, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+    """Shape (columns, 16); None where this processor has no kernels of that name."""
+    function = found.library["local_retab_products"]
+    function.restype = ctypes.c_bool
+    result = np.zeros((len(columns), ROWS), np.float32)
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (rows, columns, result)]
+    blocks = columns.shape[1] // BLOCK
+    done = function(
+        name.encode(), ctypes.c_int(TYPES[kind]), pointers[0], ctypes.c_int(blocks), pointers[1],
+        ctypes.c_int(len(columns)), pointers[2],
+    )  # fmt: skip
+    return result if done else None
+
+
+def random_rows(rng: np.random.Generator, kind: Type, blocks: int) -> np.ndarray:
+    """Any bytes are weights, but for the scales of 16 bits, which must be finite."""
+    size = gguf.GGML_QUANT_SIZES[kind][1]
+    rows = rng.integers(0, 256, (ROWS, blocks, size), np.uint8)
+    for place in HALVES[kind]:
+        scales = rng.standard_normal((ROWS, blocks)).astype(np.float16)
+        rows[:, :, place : place + 2] = scales[:, :, None].view(np.uint8)
+    return rows
+
+
+def expected(kind: Type, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The products with the columns rounded to eight bits by blocks, and the sums of their parts' sizes."""
+    weights = gguf.quants.dequantize(rows.reshape(ROWS, -1), kind).astype(np.float64)
+    parts = columns.reshape(len(columns), -1, BLOCK)
+    most = np.abs(parts).max(axis=2, keepdims=True)
+    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
+    rounded = (np.rint(parts * inverse) * (most.astype(np.float64) / 127)).reshape(columns.shape)
+    return rounded @ weights.T, np.abs(rounded) @ np.abs(weights).T
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", TYPES)
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), blocks=st.integers(1, 5), count=st.integers(1, 27))
+def test_products_are_those_of_the_weights(
+    library: Kernels, name: str, kind: Type, seed: int, blocks: int, count: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, kind, blocks)
+    columns = (rng.standard_normal((count, blocks * BLOCK)) * 10 ** rng.uniform(-4, 4)).astype(np.float32)
+    found = products(library, name, kind, rows, columns)
+    if found is None:
+        pytest.skip(f"this processor has no {name}")
+    right, size = expected(kind, rows, columns)
+    assert np.all(np.abs(found - right) <= 2e-5 * size + 1e-30)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("byte", [0x00, 0x7F, 0x80, 0xFF])
+@pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0])
+def test_the_largest_values_overflow_nothing(library: Kernels, name: str, kind: Type, byte: int, sign: float) -> None:
+    rows = np.full((ROWS, 2, gguf.GGML_QUANT_SIZES[kind][1]), byte, np.uint8)
+    for place in HALVES[kind]:
+        rows[:, :, place : place + 2] = np.array([1.0], np.float16).view(np.uint8)
+    columns = np.full((3, 2 * BLOCK), sign, np.float32)
+    found = products(library, name, kind, rows, columns)
+    if found is None:
+        pytest.skip(f"this processor has no {name}")
+    right, size = expected(kind, rows, columns)
+    assert np.all(np.abs(found - right) <= 2e-5 * size)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of weights in each of the types, wide enough for their blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"WIDTH": 512, "HEADS": 4, "KV_HEADS": 2, "HEAD": 128, "FEED": 768}.items():
+            patch.setattr(tiny, name, value)
+        arch, values, tensors = tiny.qwen2(np.random.default_rng(7), 272)
+        control = tuple(f"<|{index}|>" for index in range(15))
+        path = tmp_path_factory.mktemp("kernels") / "mixed.gguf"
+        write_quantised(path, arch, values | tiny.tokenizer(control), tensors)
+    return path
+
+
+def write_quantised(path: Path, arch: str, values: tiny.Values, tensors: tiny.Tensors) -> None:
+    """``ffn_down`` in Q6_K, ``attn_v`` in Q5_K, ``attn_k`` as floats, the other matrices in Q4_K."""
+    kinds = {
+        name: Type.Q6_K if "ffn_down" in name else Type.Q5_K if "attn_v" in name else Type.Q4_K
+        for name, tensor in tensors.items()
+        if tensor.ndim == 2 and "attn_k" not in name
+    }
+    held = {name: quantised(tensor, kinds[name]) if name in kinds else tensor for name, tensor in tensors.items()}
+    tiny.write(path, arch, values, held, kinds)
+
+
+def quantised(tensor: np.ndarray, kind: Type) -> np.ndarray:
+    """By llama.cpp, as gguf's own package only reads these types."""
+    rows, columns = tensor.shape
+    size = gguf.GGML_QUANT_SIZES[kind][1] * columns // BLOCK
+    target, source = np.zeros((rows, size), np.uint8), np.ascontiguousarray(tensor, np.float32)
+    function = llama_cpp.llama_cpp._lib["ggml_quantize_chunk"]
+    function.restype = ctypes.c_size_t
+    whole = ctypes.c_int64
+    written = function(
+        ctypes.c_int(kind), ctypes.c_void_p(source.ctypes.data), ctypes.c_void_p(target.ctypes.data), whole(0),
+        whole(rows), whole(columns), None,
+    )  # fmt: skip
+    assert written == target.nbytes
+    return target
+
+
+def rows_of_logits(backend: LlamaBackend, calls: list[int]) -> np.ndarray:
+    """Of the last token of each call, in one sequence."""
+    place, found = 0, []
+    for size in calls:
+        tokens = [BatchToken((7 * (place + index)) % 256, place + index, 0, index == size - 1) for index in range(size)]
+        backend.decode(tokens)
+        found.append(backend.logits(size - 1).copy())
+        place += size
+    return np.array(found)
+
+
+def test_a_model_computes_what_llama_cpp_computes(
+    library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [1, 2, 3, 8, 17, 33, 128, 5, 1]
+
+    def run() -> tuple[np.ndarray, str]:
+        with closing(LlamaBackend(model, context_tokens=512, batch_tokens=128, sequences=2, threads=2)) as backend:
+            return rows_of_logits(backend, calls), backend.info.kernels
+
+    own, names = run()
+    monkeypatch.setattr("local_retab.engine.llama.overrides", lambda path: None)
+    theirs, none = run()
+    assert (names, none) == (library.name, "")
+    assert np.abs(own - theirs).max() < 0.03 * np.abs(theirs).max()
+    assert not np.array_equal(own, theirs)
+
+
+def test_weights_of_other_types_or_names_stay_where_they_are(library: Kernels, model: Path) -> None:
+    array = overrides(model)
+    names = array[0].pattern.decode()
+    assert array[0].buffer_type == library.buffer_type
+    assert names.count(r"\.attn_q\.") == 2
+    assert names.count(r"\.ffn_down\.") == 2
+    assert "attn_k" not in names
+    assert "token_embd" not in names
+    assert array[1].pattern is None
+
+
+@pytest.mark.smol
+def test_models_without_such_weights_are_left_to_llama_cpp(library: Kernels, smol: Path) -> None:
+    assert overrides(smol) is None
+
+
+def test_an_unknown_architecture_is_left_to_llama_cpp(
+    library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_module, "ARCHITECTURES", frozenset({b"llama"}))
+    assert overrides(model) is None
+
+
+def test_a_broken_file_is_llama_cpps_to_refuse(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(60))
+    assert overrides(broken) is None
+    with pytest.raises(ModelLoadError, match=r"broken\.gguf"):
+        LlamaBackend(broken, context_tokens=64, batch_tokens=16, sequences=1, threads=1)
+
+
+def test_without_the_library_llama_cpp_computes_all(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_module, "_loaded", [])
+    monkeypatch.setattr(kernels_module, "LIBRARY", tmp_path / "kernels.so")
+    with closing(LlamaBackend(model, context_tokens=64, batch_tokens=16, sequences=1, threads=1)) as backend:
+        assert backend.info.kernels == ""
+
+
+def test_another_ggml_is_refused(library: Kernels) -> None:
+    other = ctypes.create_string_buffer(b"OTHER")
+    name = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int)(lambda operation: ctypes.addressof(other))
+    size = ctypes.CFUNCTYPE(ctypes.c_size_t)(lambda: 368)
+    host = (ctypes.c_void_p * 9)(ctypes.cast(size, ctypes.c_void_p).value, ctypes.cast(name, ctypes.c_void_p).value)
+    backend = library.library["local_retab_backend"]
+    backend.restype = ctypes.c_void_p
+    assert backend(host) is None
+
+
+def test_the_build_says_why_there_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_kernels.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CC", raising=False)
+    if sys.platform == "linux":
+        assert build_kernels.build(tmp_path) == "there is no C compiler"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "darwin" in (build_kernels.build(tmp_path) or "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="built on Linux alone")
+def test_the_build_makes_the_library_or_shows_the_compilers_words(library: Kernels, tmp_path: Path) -> None:
+    native = tmp_path / build_kernels.NATIVE
+    shutil.copytree(kernels_module.LIBRARY.parent, native, ignore=shutil.ignore_patterns("*.so"))
+    assert build_kernels.build(tmp_path) is None
+    assert (tmp_path / build_kernels.LIBRARY).stat().st_size > 10_000
+    (native / "interleave.c").write_text("not C")
+    assert "interleave.c" in (build_kernels.build(tmp_path) or "")
