@@ -18,14 +18,14 @@ from typing import Any
 NATIVE = Path("local_retab", "engine", "native")
 LIBRARY = NATIVE / "kernels.so"
 COMMON = ("-O3", "-fPIC", "-std=gnu11", "-Wall", "-Wextra", "-fopenmp", "-fvisibility=hidden")
+AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c")
 SOURCES: dict[str, tuple[str, ...]] = {
     "backend.c": (),
     "interleave.c": (),
     "rows_avx2.c": ("-mavx2", "-mfma", "-mf16c"),
-    "rows_avx512.c": (
-        "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c",
-    ),
-}  # fmt: skip
+    "attention_avx512.c": AVX512,
+    "rows_avx512.c": AVX512,
+}
 
 
 def build(root: Path) -> str | None:

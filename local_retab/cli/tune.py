@@ -32,6 +32,7 @@ def tune(
     """
     from local_retab.engine import tuning
     from local_retab.engine.hardware import physical_cores
+    from local_retab.engine.kernels import attends
     from local_retab.engine.opening import on_gpu, open_backend
     from local_retab.settings import Settings
     from local_retab.wire import DEFAULT_MODEL
@@ -46,7 +47,7 @@ def tune(
     def measure(candidate: tuning.Tuning) -> Trial:
         return tuning.measure(lambda chosen: open_backend(found, roomy, chosen), candidate)
 
-    start = tuning.default_tuning(gpu=gpu)
+    start = tuning.default_tuning(gpu=gpu, own_attention=not gpu and attends(found.path))
     status = stderr_console().status(f"timing {printable(found.name)}") if has_screen() else nullcontext()
     with status:
         trials.extend(tuning.tune(start, measure, cores=physical_cores()))

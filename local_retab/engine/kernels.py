@@ -1,7 +1,7 @@
-"""Our own products of weights with activations on processors, in place of ggml's: ``native/``, a backend of ggml.
+"""Our own products of weights and attention on processors, in place of ggml's: ``native/``, a backend of ggml.
 
 ggml computes a call of a few tokens nearly one token after the other, and drafts make such calls. Here sixteen rows of
-weights lie side by side, and a block of them is unpacked once for all tokens (decision 041).
+weights lie side by side, and a block of them is unpacked once for all tokens; so are keys and values (decision 041).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import llama_cpp
 LIBRARY = Path(__file__).with_name("native") / "kernels.so"
 # Models whose weights of these names llama.cpp only multiplies with. In another one they stay where it puts them.
 ARCHITECTURES = frozenset({
-    b"gemma2", b"gemma3", b"granite", b"llama", b"mistral3", b"phi3", b"qwen2", b"qwen2vl", b"qwen3", b"qwen3vl",
-    b"smollm3",
+    "gemma2", "gemma3", "granite", "llama", "mistral3", "phi3", "qwen2", "qwen2vl", "qwen3", "qwen3vl", "smollm3",
 })  # fmt: skip
+CAPPED = frozenset({"gemma2"})  # their scores are capped, which our attention does not do
+HEADS = (64, 128)  # widths of heads that it has
+_NUMBER, _TEXT = 4, 8  # types of entries in a GGUF file
 _WEIGHTS = re.compile(r"(?:blk\.[0-9]+\.(?:attn_(?:q|k|v|qkv|output)|ffn_(?:gate|up|down))|output)\.weight")
 _FUNCTIONS = (
     "ggml_tensor_overhead", "ggml_op_name", "ggml_type_name", "ggml_graph_n_nodes", "ggml_graph_node",
@@ -32,11 +35,19 @@ _FUNCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The library in use: the instructions that it uses, and its buffer type as a pointer."""
+    """The library in use: the instructions that it uses, its buffer type as a pointer, and whether it has attention."""
 
     name: str
     buffer_type: int
+    attention: bool
     library: Any
+
+    def take(self, own: bool) -> None:
+        """Say, for this thread's calls of llama.cpp from now on, whether the model has weights in our buffers.
+
+        Without them the small operations beside products stay with llama.cpp too.
+        """
+        self.library.local_retab_take(ctypes.c_bool(own))
 
 
 class _InitParams(ctypes.Structure):
@@ -78,13 +89,14 @@ def _load() -> Kernels | None:
         return None
     _function(ggml, "ggml_backend_register", None, ctypes.c_void_p)(registry)
     name = _function(library, "local_retab_kernels", ctypes.c_char_p)()
-    return Kernels(name.decode(), _function(library, "local_retab_weights", ctypes.c_void_p)(), library)
+    buffer_type = _function(library, "local_retab_weights", ctypes.c_void_p)()
+    return Kernels(name.decode(), buffer_type, _function(library, "local_retab_attends", ctypes.c_bool)(), library)
 
 
 def overrides(path: Path) -> Any:
     """``tensor_buft_overrides`` that puts weights of the model at ``path`` into our buffers; None: there are none."""
     found = kernels()
-    names = _suitable(path, found) if found else []
+    names = _Model.read(path, found).weights if found else []
     if not found or not names:
         return None
     array = (_Override * 2)()
@@ -92,40 +104,75 @@ def overrides(path: Path) -> Any:
     return array
 
 
-def _suitable(path: Path, found: Kernels) -> list[str]:
-    """The weights in the file that the library can hold."""
-    ggml = llama_cpp.llama_cpp._lib
+def attends(path: Path) -> bool:
+    """Whether the attention of the model at ``path`` is ours too; then llama.cpp's fused form of it is what to ask for,
+    as it leaves it to us whole."""
+    found = kernels()
+    if found is None or not found.attention:
+        return False
+    model = _Model.read(path, found)
+    return bool(model.weights) and model.architecture not in CAPPED and model.head in HEADS
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What the head of a GGUF file says: the weights that the library can hold, and the width of an attention head."""
+
+    architecture: str = ""
+    head: int = 0
+    weights: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, path: Path, found: Kernels) -> _Model:
+        ggml = llama_cpp.llama_cpp._lib
+        tensors = ctypes.c_void_p()
+        open_file = _function(ggml, "gguf_init_from_file", ctypes.c_void_p, ctypes.c_char_p, _InitParams)
+        file = open_file(str(path).encode(), _InitParams(True, ctypes.pointer(tensors)))
+        if not file:
+            return cls()  # llama.cpp says what is wrong with it when it loads it
+        try:
+            architecture = _value(ggml, file, "general.architecture")
+            if architecture not in ARCHITECTURES:
+                return cls()
+            width, heads, head = (
+                _value(ggml, file, f"{architecture}.{key}")
+                for key in ("embedding_length", "attention.head_count", "attention.key_length")
+            )
+            if not isinstance(head, int):
+                head = width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 0
+            return cls(architecture, head, _suitable(ggml, tensors, found))
+        finally:
+            _function(ggml, "gguf_free", None, ctypes.c_void_p)(file)
+            _function(ggml, "ggml_free", None, ctypes.c_void_p)(tensors)
+
+
+def _suitable(ggml: Any, tensors: ctypes.c_void_p, found: Kernels) -> list[str]:
+    """The names of weights that the library can hold."""
     takes = _function(found.library, "local_retab_takes", ctypes.c_bool, ctypes.c_void_p)
     tensor_name = _function(ggml, "ggml_get_name", ctypes.c_char_p, ctypes.c_void_p)
     following = _function(ggml, "ggml_get_next_tensor", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    tensors = ctypes.c_void_p()
-    open_file = _function(ggml, "gguf_init_from_file", ctypes.c_void_p, ctypes.c_char_p, _InitParams)
-    file = open_file(str(path).encode(), _InitParams(True, ctypes.pointer(tensors)))
-    if not file:
-        return []  # llama.cpp says what is wrong with it when it loads it
+    tensor = _function(ggml, "ggml_get_first_tensor", ctypes.c_void_p, ctypes.c_void_p)(tensors)
     names = []
-    try:
-        if _architecture(ggml, file) in ARCHITECTURES:
-            tensor = _function(ggml, "ggml_get_first_tensor", ctypes.c_void_p, ctypes.c_void_p)(tensors)
-            while tensor:
-                name = tensor_name(tensor).decode("utf-8", "replace")
-                if _WEIGHTS.fullmatch(name) and takes(tensor):
-                    names.append(name)
-                tensor = following(tensors, tensor)
-    finally:
-        _function(ggml, "gguf_free", None, ctypes.c_void_p)(file)
-        _function(ggml, "ggml_free", None, ctypes.c_void_p)(tensors)
+    while tensor:
+        name = tensor_name(tensor).decode("utf-8", "replace")
+        if _WEIGHTS.fullmatch(name) and takes(tensor):
+            names.append(name)
+        tensor = following(tensors, tensor)
     return names
 
 
-def _architecture(ggml: Any, file: int) -> bytes | None:
-    key = _function(ggml, "gguf_find_key", ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p)(
-        file, b"general.architecture"
-    )
-    if key < 0 or _function(ggml, "gguf_get_kv_type", ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)(file, key) != 8:
+def _value(ggml: Any, file: int, name: str) -> str | int | None:
+    """A text or a number of 32 bits among the entries of a GGUF file; None where there is none of the name."""
+    key = _function(ggml, "gguf_find_key", ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p)(file, name.encode())
+    if key < 0:
         return None
-    text: bytes = _function(ggml, "gguf_get_val_str", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64)(file, key)
-    return text
+    kind = _function(ggml, "gguf_get_kv_type", ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)(file, key)
+    if kind == _TEXT:
+        text = _function(ggml, "gguf_get_val_str", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64)(file, key)
+        return bytes(text).decode("utf-8", "replace")
+    if kind == _NUMBER:
+        return int(_function(ggml, "gguf_get_val_u32", ctypes.c_uint32, ctypes.c_void_p, ctypes.c_int64)(file, key))
+    return None
 
 
 def _function(library: Any, name: str, result: Any, *arguments: Any) -> Any:

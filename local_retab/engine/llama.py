@@ -73,7 +73,8 @@ class LlamaBackend:
         self._context: Any = None
         self._batch: Any = None
         self._grammar_tokenizer: Any = None
-        self._kernels = ""
+        self._kernels = kernels() if gpu_layers == 0 else None
+        self._owns = False  # weights in the buffers of our kernels
         self._projector: Projector | None = None
         self._load_model(gpu_layers, on_load)
         try:
@@ -103,10 +104,9 @@ class LlamaBackend:
             parameters.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
             parameters.main_gpu = -1
             weights = overrides(self._path)
-            own = kernels()
-            if weights is not None and own is not None:
+            if weights is not None:
                 parameters.tensor_buft_overrides = ctypes.addressof(weights)
-                self._kernels = own.name
+                self._owns = True
         failure: list[BaseException] = []
 
         @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -151,6 +151,7 @@ class LlamaBackend:
         parameters.kv_unified = True
         parameters.no_perf = True
         clear_log()
+        self._take()
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:
             raise ModelLoadError(
@@ -183,7 +184,7 @@ class LlamaBackend:
             eos=self._control_text(llama_cpp.llama_vocab_eos(self._vocabulary)),
             device="gpu" if gpu_layers != 0 and supports_gpu() else "cpu",
             vision=self._projector is not None,
-            kernels=self._kernels,
+            kernels=self._kernels.name if self._kernels and self._owns else "",
         )
 
     @property
@@ -232,7 +233,12 @@ class LlamaBackend:
         native.n_tokens = len(batch)
         self._decode(native)
 
+    def _take(self) -> None:
+        if self._kernels is not None:
+            self._kernels.take(self._owns)
+
     def _decode(self, native: Any) -> None:
+        self._take()
         status = llama_cpp.llama_decode(self._context, native)
         if status != 0:
             raise EngineError(

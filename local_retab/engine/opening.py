@@ -62,10 +62,12 @@ def open_backend(model: InstalledModel, settings: Settings, tuning: Tuning) -> L
 
 def tuning_of(model: InstalledModel, settings: Settings) -> Tuning:
     """What the settings say, else what ``local-retab tune`` chose here, else the defaults. Raises SettingsError."""
+    from local_retab.engine.kernels import attends
     from local_retab.engine.tuning import Tuning, Tunings, default_tuning
 
     gpu = on_gpu(settings)
-    found = Tunings(settings).get(model, gpu=gpu) or default_tuning(gpu=gpu)
+    found = Tunings(settings).get(model, gpu=gpu)
+    found = found or default_tuning(gpu=gpu, own_attention=not gpu and attends(model.path))
     flash = settings.flash_attention
     return Tuning(
         settings.threads or found.threads,

@@ -65,10 +65,11 @@ class Trial:
         return READ * self.prefill + WRITTEN * self.step
 
 
-def default_tuning(*, gpu: bool) -> Tuning:
+def default_tuning(*, gpu: bool, own_attention: bool = False) -> Tuning:
     """Without measuring: on a CPU 128 tokens at once are as fast as 512, and nobody waits four times as long for a
-    step to end; and the fused attention kernel is slower, by 7 to 19 % in calls of 1 to 8 tokens."""
-    return Tuning(hardware.physical_cores(), 512 if gpu else 128, flash_attention=gpu)
+    step to end; and llama.cpp's fused attention is slower, by 7 to 19 % in calls of 1 to 8 tokens, where it is not ours
+    (``kernels.attends``), which is faster than both."""
+    return Tuning(hardware.physical_cores(), 512 if gpu else 128, flash_attention=gpu or own_attention)
 
 
 def tune(start: Tuning, measure: Callable[[Tuning], Trial], *, cores: int) -> Iterator[Trial]:

@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import build_kernels
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from local_retab.engine import kernels as kernels_module
 from local_retab.engine.backend import BatchToken
-from local_retab.engine.kernels import Kernels, kernels, overrides
+from local_retab.engine.kernels import Kernels, attends, kernels, overrides
 from local_retab.engine.llama import LlamaBackend
 from local_retab.errors import ModelLoadError
 
@@ -106,11 +107,12 @@ def test_the_largest_values_overflow_nothing(library: Kernels, name: str, kind: 
     assert np.all(np.abs(found - right) <= 2e-5 * size)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of weights in each of the types, wide enough for their blocks."""
+@pytest.fixture(scope="module", params=[128, 64])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of weights in each of the types, wide enough for their blocks, by the width of a head."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"WIDTH": 512, "HEADS": 4, "KV_HEADS": 2, "HEAD": 128, "FEED": 768}.items():
+        sizes = {"WIDTH": 512, "HEADS": 512 // request.param, "KV_HEADS": 2, "HEAD": request.param, "FEED": 768}
+        for name, value in sizes.items():
             patch.setattr(tiny, name, value)
         arch, values, tensors = tiny.qwen2(np.random.default_rng(7), 272)
         control = tuple(f"<|{index}|>" for index in range(15))
@@ -147,23 +149,33 @@ def quantised(tensor: np.ndarray, kind: Type) -> np.ndarray:
 
 
 def rows_of_logits(backend: LlamaBackend, calls: list[int]) -> np.ndarray:
-    """Of the last token of each call, in one sequence."""
-    place, found = 0, []
-    for size in calls:
-        tokens = [BatchToken((7 * (place + index)) % 256, place + index, 0, index == size - 1) for index in range(size)]
+    """Of the last token of each call; every third call is of a second sequence, which must not see the first."""
+    places, found = [0, 0], []
+    for number, size in enumerate(calls):
+        sequence = number % 3 // 2
+        first = places[sequence]
+        tokens = [
+            BatchToken((7 * (first + index) + number) % 256, first + index, sequence, index == size - 1)
+            for index in range(size)
+        ]
         backend.decode(tokens)
         found.append(backend.logits(size - 1).copy())
-        place += size
+        places[sequence] += size
     return np.array(found)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_a_model_computes_what_llama_cpp_computes(
-    library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
+    library: Kernels, model: Path, fused: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = [1, 2, 3, 8, 17, 33, 128, 5, 1]
+    calls = [1, 2, 3, 8, 17, 33, 128, 5, 1, 64, 1, 12]
 
     def run() -> tuple[np.ndarray, str]:
-        with closing(LlamaBackend(model, context_tokens=512, batch_tokens=128, sequences=2, threads=2)) as backend:
+        opened = LlamaBackend(
+            model, context_tokens=512, batch_tokens=128, sequences=2, threads=threads, flash_attention=fused
+        )
+        with closing(opened) as backend:
             return rows_of_logits(backend, calls), backend.info.kernels
 
     own, names = run()
@@ -172,6 +184,18 @@ def test_a_model_computes_what_llama_cpp_computes(
     assert (names, none) == (library.name, "")
     assert np.abs(own - theirs).max() < 0.03 * np.abs(theirs).max()
     assert not np.array_equal(own, theirs)
+
+
+def test_the_fused_attention_is_asked_for_where_it_is_ours(
+    library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert attends(model) == library.attention
+    monkeypatch.setattr(kernels_module, "_loaded", [replace(library, attention=True)])
+    assert attends(model)
+    monkeypatch.setattr(kernels_module, "HEADS", (80,))
+    assert not attends(model)
+    monkeypatch.setattr(kernels_module, "_loaded", [None])
+    assert not attends(model)
 
 
 def test_weights_of_other_types_or_names_stay_where_they_are(library: Kernels, model: Path) -> None:
@@ -193,7 +217,7 @@ def test_models_without_such_weights_are_left_to_llama_cpp(library: Kernels, smo
 def test_an_unknown_architecture_is_left_to_llama_cpp(
     library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels_module, "ARCHITECTURES", frozenset({b"llama"}))
+    monkeypatch.setattr(kernels_module, "ARCHITECTURES", frozenset({"llama"}))
     assert overrides(model) is None
 
 

@@ -1,8 +1,8 @@
 /* A backend of ggml, beside that for processors, for weights in a buffer type of its own: there sixteen rows lie side by
    side (rows.h). Everything else stays in ggml's memory for processors, so nothing is copied between the two.
 
-   In calls of few tokens it takes the small operations between products too, as each change of the backend costs some
-   microseconds. All threads run through the whole graph together and meet at barriers. */
+   Beside such weights it takes attention too, and in calls of few tokens the small operations between products, as each
+   change of the backend costs some microseconds. All threads run through the whole graph together and meet at barriers. */
 
 #include "plugin.h"
 #include "rows.h"
@@ -19,6 +19,8 @@ enum { GROUPS = 4, FEW_COLUMNS = 32, PANEL_BYTES = 512 * 1024 };
 
 static struct host host;
 static const struct kernels *kernels;
+/* Whether other operations than products are taken, in this thread: only beside weights of our own. */
+static _Thread_local bool taking;
 
 struct state {
     int threads;
@@ -64,6 +66,22 @@ static bool spreads(const struct tensor *other, const struct tensor *result) {
     return is_table(other) && other->ne[0] == result->ne[0] && (other->ne[1] == 1 || other->ne[1] == result->ne[1]);
 }
 
+/* Rows of queries that share a head of keys. */
+static int group_of(const struct tensor *result) { return (int)(result->src[0]->ne[2] / result->src[1]->ne[2]); }
+
+static bool is_plain_attention(const struct tensor *result) {
+    const struct tensor *queries = result->src[0], *keys = result->src[1], *values = result->src[2],
+                        *mask = result->src[3];
+    float parameters[3]; /* scale, bias by distance, cap of scores */
+    memcpy(parameters, result->op_params, sizeof parameters);
+    return kernels->attend && queries->type == TYPE_F32 && keys->type == TYPE_F16 &&
+           values->type == TYPE_F16 && !result->src[4] && parameters[1] == 0 && parameters[2] == 0 &&
+           (queries->ne[0] == 64 || queries->ne[0] == 128) && values->ne[0] == queries->ne[0] &&
+           queries->ne[3] == 1 && keys->ne[1] % GRAIN == 0 && queries->ne[2] % keys->ne[2] == 0 &&
+           queries->nb[0] == 4 && keys->nb[0] == 2 && values->nb[0] == 2 &&
+           (!mask || (mask->type == TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1 && mask->nb[0] == 2));
+}
+
 static bool supports(device_t device, const struct tensor *result) {
     (void)device;
     const struct tensor *first = result->src[0], *second = result->src[1];
@@ -73,16 +91,18 @@ static bool supports(device_t device, const struct tensor *result) {
     case OP_VIEW:
     case OP_PERMUTE:
     case OP_TRANSPOSE:
-        return true;
+        return taking;
     case OP_ADD:
     case OP_MUL:
-        return is_few_columns(result) && spreads(first, result) && first->ne[1] == result->ne[1] &&
+        return taking && is_few_columns(result) && spreads(first, result) && first->ne[1] == result->ne[1] &&
                spreads(second, result);
     case OP_RMS_NORM:
-        return is_few_columns(result) && spreads(first, result);
+        return taking && is_few_columns(result) && spreads(first, result);
     case OP_GLU:
-        return result->op_params[0] == GLU_SWIGLU && second && is_few_columns(result) && spreads(first, result) &&
+        return taking && result->op_params[0] == GLU_SWIGLU && second && is_few_columns(result) && spreads(first, result) &&
                spreads(second, result) && second->ne[1] == result->ne[1] && first->ne[1] == result->ne[1];
+    case OP_FLASH_ATTN_EXT:
+        return taking && is_plain_attention(result);
     case OP_MUL_MAT:
         return result->op_params[1] == 0 && is_interleaved(first) && is_table(second) && is_table(result);
     default:
@@ -202,6 +222,34 @@ static void multiply(const struct tensor *product, const struct activations *act
     }
 }
 
+/* Rows of queries by head of keys, in as many parts as there are threads to take them. */
+static void attend(const struct tensor *result, int threads, int64_t *next) {
+    const struct tensor *queries = result->src[0], *keys = result->src[1], *values = result->src[2],
+                        *mask = result->src[3];
+    struct attention attention = {
+        .queries = queries->data, .keys = keys->data, .values = values->data, .mask = mask ? mask->data : NULL,
+        .query_token = queries->nb[1], .query_head = queries->nb[2], .key_cell = keys->nb[1],
+        .key_head = keys->nb[2], .value_cell = values->nb[1], .value_head = values->nb[2],
+        .mask_token = mask ? mask->nb[1] : 0, .result = result->data, .result_token = result->nb[2],
+        .result_head = result->nb[1], .cells = (int)keys->ne[1], .width = (int)queries->ne[0],
+        .group = group_of(result),
+    };
+    memcpy(&attention.scale, result->op_params, sizeof attention.scale);
+    const int heads = (int)keys->ne[2], rows = (int)queries->ne[1] * attention.group;
+    const int wanted = (threads + heads - 1) / heads; /* parts of a head's rows */
+    int part = (rows + wanted - 1) / wanted;
+    part = part < QUERY_ROWS ? part : QUERY_ROWS;
+    const int parts = (rows + part - 1) / part;
+    for (;;) {
+        const int64_t share = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+        if (share >= (int64_t)heads * parts) {
+            return;
+        }
+        const int from = (int)(share % parts) * part;
+        kernels->attend(&attention, (int)(share / parts), from, from + part < rows ? from + part : rows);
+    }
+}
+
 static bool is_computed(const struct tensor *tensor) {
     return (tensor->flags & FLAG_COMPUTE) && tensor->op != OP_NONE &&
            (tensor->op < OP_RESHAPE || tensor->op > OP_TRANSPOSE);
@@ -254,6 +302,12 @@ static void run(const struct state *state, graph_t graph, int nodes, int64_t *ne
             }
 #pragma omp barrier
             multiply(node, &activations, products, next);
+        } else if (node->op == OP_FLASH_ATTN_EXT) {
+            if (thread == 0) {
+                *next = 0;
+            }
+#pragma omp barrier
+            attend(node, threads, next);
         } else if (node->op == OP_RMS_NORM) {
             rms_norm(node, thread, threads);
         } else {
@@ -447,6 +501,8 @@ static bool is_same_interface(const struct host *given) {
            strcmp(given->op_name(OP_ADD), "ADD") == 0 && strcmp(given->op_name(OP_MUL), "MUL") == 0 &&
            strcmp(given->op_name(OP_RESHAPE), "RESHAPE") == 0 &&
            strcmp(given->op_name(OP_TRANSPOSE), "TRANSPOSE") == 0 && strcmp(given->op_name(OP_GLU), "GLU") == 0 &&
+           strcmp(given->op_name(OP_FLASH_ATTN_EXT), "FLASH_ATTN_EXT") == 0 &&
+           strcmp(given->type_name(TYPE_F16), "f16") == 0 &&
            strcmp(given->type_name(TYPE_Q4_K), "q4_K") == 0 && strcmp(given->type_name(TYPE_Q6_K), "q6_K") == 0;
 }
 
@@ -454,6 +510,12 @@ static bool is_same_interface(const struct host *given) {
 
 /* The buffer type of interleaved weights. */
 EXPORTED buffer_type_t local_retab_weights(void) { return &weights_type; }
+
+/* From now on, in this thread: whether small operations and attention are taken too. */
+EXPORTED void local_retab_take(bool all) { taking = all; }
+
+/* Whether attention is among them. */
+EXPORTED bool local_retab_attends(void) { return kernels->attend != NULL; }
 
 /* The instructions in use. */
 EXPORTED const char *local_retab_kernels(void) { return kernels->name; }

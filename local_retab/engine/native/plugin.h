@@ -10,7 +10,7 @@
 
 enum { PLUGIN_VERSION = 2, TENSOR_OVERHEAD = 368 };
 
-enum tensor_type { TYPE_F32 = 0, TYPE_Q4_K = 12, TYPE_Q5_K = 13, TYPE_Q6_K = 14 };
+enum tensor_type { TYPE_F32 = 0, TYPE_F16 = 1, TYPE_Q4_K = 12, TYPE_Q5_K = 13, TYPE_Q6_K = 14 };
 
 enum operation {
     OP_NONE = 0,
@@ -22,6 +22,7 @@ enum operation {
     OP_VIEW = 37,
     OP_PERMUTE = 38,
     OP_TRANSPOSE = 39,
+    OP_FLASH_ATTN_EXT = 74,
     OP_GLU = 100,
 };
 

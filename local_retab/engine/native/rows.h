@@ -8,6 +8,8 @@
 #ifndef LOCAL_RETAB_ROWS_H
 #define LOCAL_RETAB_ROWS_H
 
+#include "attention.h"
+
 #include <stdint.h>
 
 enum { BLOCK = 256, ROWS = 16, FOURS = BLOCK / 4, BIASES = 16 };
@@ -47,6 +49,7 @@ struct kernels {
     /* The products of sixteen interleaved rows with columns `from` to `to`: products[column - from][row]. */
     void (*multiply)(enum weight_type type, const uint8_t *rows, const struct activations *activations, int from,
                      int to, float (*products)[ROWS]);
+    attend_function *attend; /* NULL: left to ggml */
 };
 
 /* Sixteen rows of `blocks` blocks each, one after the other, to the layout above. */

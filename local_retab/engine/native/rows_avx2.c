@@ -8,6 +8,7 @@
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
 #include <immintrin.h>
+#include <stddef.h>
 #include <string.h>
 
 #define UNROLL _Pragma("GCC unroll 8")
@@ -281,7 +282,7 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
 }
 
 const struct kernels *avx2_kernels(void) {
-    static const struct kernels kernels = {"AVX2", quantise, multiply};
+    static const struct kernels kernels = {"AVX2", quantise, multiply, NULL};
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") ? &kernels
                                                                                                               : NULL;
 }

@@ -253,9 +253,11 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
 }
 
 const struct kernels *avx512_kernels(void) {
-    static const struct kernels kernels = {"AVX-512", quantise, multiply};
+    static struct kernels kernels = {"AVX-512", quantise, multiply, NULL};
+    kernels.attend = avx512_attention();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vnni")
                ? &kernels
                : NULL;
 }
