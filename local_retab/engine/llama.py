@@ -23,6 +23,7 @@ from local_retab.errors import EngineError, ModelLoadError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FUSED = 1  # LLAMA_FLASH_ATTN_TYPE_ENABLED, which the bindings leave out
 _initialised = threading.Lock()
 _ready = False
 
@@ -146,8 +147,8 @@ class LlamaBackend:
         parameters.n_outputs_max = sequences + MAX_CALL_DRAFT_TOKENS
         parameters.n_threads = threads
         parameters.n_threads_batch = threads
-        if not flash_attention:
-            parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        # Left to itself, llama.cpp takes the plain form where another device than the cells' computes attention: ours.
+        parameters.flash_attn_type = FUSED if flash_attention else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.kv_unified = True
         parameters.no_perf = True
         clear_log()

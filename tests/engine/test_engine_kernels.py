@@ -164,6 +164,12 @@ def rows_of_logits(backend: LlamaBackend, calls: list[int]) -> np.ndarray:
     return np.array(found)
 
 
+def attended(found: Kernels) -> int:
+    function = found.library["local_retab_attended"]
+    function.restype = ctypes.c_int64
+    return int(function())
+
+
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_model_computes_what_llama_cpp_computes(
@@ -178,7 +184,10 @@ def test_a_model_computes_what_llama_cpp_computes(
         with closing(opened) as backend:
             return rows_of_logits(backend, calls), backend.info.kernels
 
+    before = attended(library)
     own, names = run()
+    layers = len(calls) * tiny.LAYERS
+    assert attended(library) - before == (layers if fused and library.attention else 0)
     monkeypatch.setattr("local_retab.engine.llama.overrides", lambda path: None)
     theirs, none = run()
     assert (names, none) == (library.name, "")

@@ -21,6 +21,7 @@ static struct host host;
 static const struct kernels *kernels;
 /* Whether other operations than products are taken, in this thread: only beside weights of our own. */
 static _Thread_local bool taking;
+static int64_t attended;
 
 struct state {
     int threads;
@@ -308,6 +309,9 @@ static void run(const struct state *state, graph_t graph, int nodes, int64_t *ne
             }
 #pragma omp barrier
             attend(node, threads, next);
+            if (thread == 0) {
+                attended++;
+            }
         } else if (node->op == OP_RMS_NORM) {
             rms_norm(node, thread, threads);
         } else {
@@ -516,6 +520,9 @@ EXPORTED void local_retab_take(bool all) { taking = all; }
 
 /* Whether attention is among them. */
 EXPORTED bool local_retab_attends(void) { return kernels->attend != NULL; }
+
+/* For tests: how many times attention was computed here. */
+EXPORTED int64_t local_retab_attended(void) { return attended; }
 
 /* The instructions in use. */
 EXPORTED const char *local_retab_kernels(void) { return kernels->name; }
