@@ -244,11 +244,12 @@ class ScriptedBackend:
     def snapshot(self, sequence: int) -> bytes:
         return json.dumps([self.kv[sequence], self._positions[sequence]]).encode()
 
-    def restore(self, sequence: int, state: bytes) -> bool:
+    def restore(self, sequence: int, state: bytes | memoryview) -> bool:
         assert not self.kv[sequence]
-        if not state.startswith(b"["):
+        text = bytes(state)
+        if not text.startswith(b"["):
             return False
-        self.kv[sequence], self._positions[sequence] = json.loads(state)
+        self.kv[sequence], self._positions[sequence] = json.loads(text)
         return True
 
     def close(self) -> None:

@@ -132,11 +132,11 @@ class Backend(Protocol):
         """Let the empty sequence ``target`` hold positions 0 to ``end`` of ``source`` without computing them."""
         ...
 
-    def snapshot(self, sequence: int) -> bytes:
+    def snapshot(self, sequence: int) -> bytes | memoryview:
         """The KV of a sequence, for ``restore``, also in another process with the same model and settings."""
         ...
 
-    def restore(self, sequence: int, state: bytes) -> bool:
+    def restore(self, sequence: int, state: bytes | memoryview) -> bool:
         """Fill the empty ``sequence`` from a snapshot. False where it does not fit; the sequence is empty then."""
         ...
 

@@ -44,8 +44,8 @@ PAUSE_SECONDS = 0.001
 class Engine:
     """Serves any number of callers from one backend, which it owns and closes.
 
-    A decoding thread starts with the first submission and ends with ``close``, which also runs at exit. The vocabulary
-    is read beside whatever comes before it.
+    A decoding thread starts with the first submission, or with what is prepared for it, and ends with ``close``, which
+    also runs at exit. The vocabulary is read beside whatever comes before it.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Engine:
         self._grammar_lock = threading.Lock()
         self._work = threading.Condition()
         self._inbox: list[Sequence] = []
+        self._head: list[int] = []
         self._closing = False
         self._broken: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -90,6 +91,23 @@ class Engine:
     def tokenize(self, prompt: Items[PromptPart | ImagePart]) -> TokenizedPrompt:
         """See ``tokenize_prompt``."""
         return tokenize_prompt(self._backend, prompt)
+
+    def prepare(self, prompt: Items[PromptPart]) -> None:
+        """Say what every prompt begins with: the decoding thread computes it before the first one.
+
+        The last token is left out, as what follows in a prompt may be read together with it.
+        """
+        head = self.tokenize(prompt).tokens[:-1]
+        if not head or not self.info.prefix_sharing or len(head) + MIN_ANSWER_TOKENS > self.info.context_tokens:
+            return
+        with self._work:
+            if self._thread is None and not self._closing:
+                self._head = head
+                self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._serve, name="local-retab-decode", daemon=True)
+        self._thread.start()
 
     def submit(
         self,
@@ -133,8 +151,7 @@ class Engine:
             if self._closing or self._broken is not None:
                 raise EngineError("The engine is closed. Make a new client.") from self._broken
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="local-retab-decode", daemon=True)
-                self._thread.start()
+                self._start()
             self._inbox.append(sequence)
             self._work.notify()
         return Generation(sequence, followers)
@@ -173,6 +190,8 @@ class Engine:
     def _serve(self) -> None:
         lengthen_slice()
         try:
+            if self._head:
+                self._scheduler.prepare(self._head)
             while self._collect():
                 if self._scheduler.step():
                     # Several threads and processes in a row carry the first chunk to its reader, and llama.cpp's

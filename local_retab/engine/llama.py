@@ -318,15 +318,16 @@ class LlamaBackend:
     def share(self, source: int, target: int, end: int) -> None:
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
-    def snapshot(self, sequence: int) -> bytes:
+    def snapshot(self, sequence: int) -> memoryview:
         size = llama_cpp.llama_state_seq_get_size(self._context, sequence)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama_cpp.llama_state_seq_get_data(self._context, buffer, size, sequence)
-        return bytes(memoryview(buffer)[:written])
+        # Tens of MB: numpy neither clears them nor takes small pages for them.
+        state = np.empty(size, np.uint8)
+        written = llama_cpp.llama_state_seq_get_data(self._context, _bytes_of(state), size, sequence)
+        return state[:written].data
 
-    def restore(self, sequence: int, state: bytes) -> bool:
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), sequence):
+    def restore(self, sequence: int, state: bytes | memoryview) -> bool:
+        held = np.frombuffer(state, np.uint8)
+        if llama_cpp.llama_state_seq_set_data(self._context, _bytes_of(held), held.size, sequence):
             return True
         self.cut(sequence, 0)
         return False
@@ -346,6 +347,10 @@ class LlamaBackend:
         if self._model:
             llama_cpp.llama_model_free(self._model)
             self._model = None
+
+
+def _bytes_of(values: NDArray[np.uint8]) -> Any:
+    return values.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _image_positions(chunk: ImageChunk, rows: range, position: int) -> NDArray[np.int32]:

@@ -113,7 +113,7 @@ class PrefixPool:
         while idle and len(self._holders) - len(busy) > MAX_IDLE_CELLS:
             self._cut(idle.pop(0), 0)
 
-    def restore(self, slot: int, tokens: Sequence[int], state: bytes) -> bool:
+    def restore(self, slot: int, tokens: Sequence[int], state: bytes | memoryview) -> bool:
         """Fill a slot with the KV of ``tokens`` from a snapshot, in place of what it holds. False: it is empty."""
         entry = self._slots[slot]
         self._cut(entry, 0)

@@ -32,7 +32,7 @@ class PrefixDisk:
         self._identity = identity
         self._max_age = max_age
 
-    def load(self, tokens: Sequence[int]) -> bytes | None:
+    def load(self, tokens: Sequence[int]) -> memoryview | None:
         """The state after ``tokens``; None where it is not kept."""
         path = self._path(tokens)
         try:
@@ -40,13 +40,14 @@ class PrefixDisk:
             os.utime(path)
         except OSError:
             return None
-        digest, state = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        whole = memoryview(data)
+        digest, state = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
         if self._digest(state) == digest:
             return state
         path.unlink(missing_ok=True)
         return None
 
-    def save(self, tokens: Sequence[int], state: bytes) -> None:
+    def save(self, tokens: Sequence[int], state: bytes | memoryview) -> None:
         """Keep ``state``, in place of the oldest where there is no room; a disk that is full keeps nothing."""
         if len(state) + _DIGEST_BYTES > self._limit:
             return
@@ -54,7 +55,8 @@ class PrefixDisk:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._trim(len(state) + _DIGEST_BYTES)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-                file.write(self._digest(state) + state)
+                file.write(self._digest(state))
+                file.write(state)
             os.replace(file.name, self._path(tokens))
         except OSError:
             return
@@ -76,5 +78,5 @@ class PrefixDisk:
         return self._folder / f"{key.hexdigest()}.kv"
 
     @staticmethod
-    def _digest(state: bytes) -> bytes:
+    def _digest(state: bytes | memoryview) -> bytes:
         return hashlib.blake2b(state, digest_size=_DIGEST_BYTES).digest()

@@ -72,6 +72,22 @@ class Scheduler:
         """Queue a sequence."""
         self._waiting.append(sequence)
 
+    def prepare(self, tokens: list[int]) -> None:
+        """Compute what all prompts begin with, or take it from disk, before the first of them is here."""
+        place = self._pool.acquire([*tokens, tokens[-1]], stable=len(tokens))
+        if place is None:
+            return
+        slot, _ = place
+        state = self._disk.load(tokens) if self._disk and len(tokens) >= MIN_TOKENS else None
+        if state is None or not self._pool.restore(slot, tokens, state):
+            for begin in range(0, len(tokens), self._chunk):
+                chunk = tokens[begin : begin + self._chunk]
+                self._backend.decode([BatchToken(token, begin + at, slot, False) for at, token in enumerate(chunk)])
+                self._pool.extend(slot, chunk)
+            if self._disk and len(tokens) >= MIN_TOKENS:
+                self._disk.save(tokens, self._backend.snapshot(slot))
+        self._pool.release(slot, keep=True)
+
     @property
     def idle(self) -> bool:
         return not self._waiting and not self._running

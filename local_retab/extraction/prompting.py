@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_retab.extraction.chat import render_chat
-from local_retab.extraction.profiles import profile_named
+from local_retab.engine.sequence import PromptPart
+from local_retab.extraction.chat import Message, render_chat
+from local_retab.extraction.profiles import DEFAULT, profile_named
+from local_retab.extraction.prompt import TASK
 from local_retab.extraction.seeing import choose_budget, look_at
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from local_retab.documents import Page
     from local_retab.engine.engine import Engine
-    from local_retab.engine.sequence import ImagePart, PromptPart
+    from local_retab.engine.sequence import ImagePart
     from local_retab.extraction.seeing import Sight
     from local_retab.extraction.task import Task
 
@@ -29,3 +31,22 @@ def write_prompt(
     chat = profile_named(task.profile).write(task.plan, task.parameters, texts, images, numbers)
     info = engine.info
     return render_chat(info.chat_template, chat.messages, bos=info.bos, eos=info.eos, variables=chat.variables)
+
+
+def prompt_head(engine: Engine, profile: str) -> list[PromptPart]:
+    """What the prompts of a profile begin with, whatever the schema and the document; empty where that is nothing.
+
+    Raises ModelLoadError where the model's chat template cannot be rendered.
+    """
+    head: list[PromptPart] = []
+    if profile != DEFAULT:
+        return head
+    info = engine.info
+    messages = [Message("system", TASK), Message("user", "")]
+    for part in render_chat(info.chat_template, messages, bos=info.bos, eos=info.eos):
+        if not isinstance(part, PromptPart):
+            break
+        head.append(part)
+        if part.text.startswith(TASK):
+            return head
+    return []

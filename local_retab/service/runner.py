@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from local_retab.documents import KeptPages, PageSelection
 from local_retab.engine.opening import open_llama
 from local_retab.engine.pool import EnginePool
-from local_retab.errors import FeatureNotAvailableError
+from local_retab.errors import FeatureNotAvailableError, LocalRetabError
 from local_retab.extraction.chunking.planning import plan_reading
 from local_retab.extraction.pipeline import extract, read
 from local_retab.extraction.profiles import DEFAULT
+from local_retab.extraction.prompting import prompt_head
 from local_retab.extraction.seeing import ImageBudget, choose_sight, image_cost, size_cost
 from local_retab.extraction.task import Stop, Task
 from local_retab.schema import check_keys, load_schema, plan_schema
@@ -92,8 +93,17 @@ class LocalRunner:
     def __init__(self, settings: Settings, open_engine: Callable[[InstalledModel], Engine] | None = None) -> None:
         self._settings = settings
         self._store = open_store(settings)
-        self._engines = EnginePool[InstalledModel](open_engine or (lambda model: open_llama(model, settings)))
+        self._engines = EnginePool[InstalledModel](open_engine or self._open)
         self._pages = KeptPages(settings.page_cache_bytes if settings.keep == "all" else 0)
+
+    def _open(self, model: InstalledModel) -> Engine:
+        engine = open_llama(model, self._settings)
+        try:
+            engine.prepare(prompt_head(engine, model.entry.prompt_profile if model.entry else DEFAULT))
+        except LocalRetabError:
+            engine.close()
+            raise
+        return engine
 
     def preload(self, model: str) -> None:
         with self._engines.lease(self._store.resolve(model, self._settings)):

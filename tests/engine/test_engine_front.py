@@ -116,6 +116,25 @@ def test_nothing_decodes_before_there_is_work(backend: ScriptedBackend) -> None:
     assert names() == set()
 
 
+def test_what_is_prepared_is_computed_before_the_first_prompt(backend: ScriptedBackend) -> None:
+    head = [PromptPart("Once upon a time there", trusted=True)]
+    with Engine(backend, max_sequences=1, prefill_chunk=64) as engine:
+        engine.prepare(head)
+        generation = engine.submit([*head, *prompt("Ada")], GRAMMAR, LIMITS)
+        assert read(generation)
+        # All but its last token, which may be read together with what follows.
+        assert generation.statistics.reused_tokens == len(head[0].text) - 1
+        engine.prepare(head)  # too late to be first: nothing is done
+
+
+def test_a_backend_that_cannot_share_prepares_nothing() -> None:
+    backend = ScriptedBackend(answer, prefix_sharing=False)
+    with Engine(backend, max_sequences=1, prefill_chunk=64) as engine:
+        engine.prepare([PromptPart("Once upon a time", trusted=True)])
+        engine.prepare([])
+    assert backend.batches == []
+
+
 def test_control_tokens_are_parsed_from_trusted_parts_alone(engine: Engine) -> None:
     parts = [PromptPart(CONTROL_TEXT, trusted=True), PromptPart(CONTROL_TEXT, trusted=False)]
     assert engine.tokenize(parts) == TokenizedPrompt([CONTROL, *CONTROL_TEXT.encode()], stable=1)

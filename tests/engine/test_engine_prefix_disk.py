@@ -145,3 +145,40 @@ class TestPrompts:
             assert drain(item) == (VALUE.encode(), Finish.COMPLETE)
             monkeypatch.setattr(PrefixDisk, "load", lambda self, tokens: pytest.fail("read"))
         assert item.statistics.reused_tokens == len(TEMPLATE)
+
+
+class TestHeads:
+    """What all prompts begin with, computed before the first one."""
+
+    @staticmethod
+    def answered(folder: Path, head: str) -> tuple[Sequence, ScriptedBackend]:
+        backend = ScriptedBackend(lambda prompt: VALUE)
+        scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=50, disk=disk_of(folder))
+        scheduler.prepare(backend.tokenize(head, special=False))
+        item = sequence_of(backend, "document")
+        scheduler.add(item)
+        run(scheduler)
+        assert drain(item) == (VALUE.encode(), Finish.COMPLETE)
+        return item, backend
+
+    def test_the_first_prompt_begins_after_it(self, tmp_path: Path) -> None:
+        item, _ = self.answered(tmp_path, TEMPLATE[:30])
+        assert item.statistics.reused_tokens == 30
+        assert entries(tmp_path) == []  # neither it nor what is left of the template is worth it
+
+    def test_a_second_process_takes_it_from_disk(self, tmp_path: Path) -> None:
+        head = TEMPLATE[: MIN_TOKENS + 3]
+        self.answered(tmp_path, head)
+        assert len(entries(tmp_path)) == 1  # the head, as the template has hardly more
+        backend = ScriptedBackend(lambda prompt: VALUE)
+        scheduler = Scheduler(backend, max_sequences=1, prefill_chunk=50, disk=disk_of(tmp_path))
+        scheduler.prepare(backend.tokenize(head, special=False))
+        assert backend.batches == []
+        item = sequence_of(backend, "document")
+        scheduler.add(item)
+        run(scheduler)
+        assert item.statistics.reused_tokens == len(head)
+
+    def test_one_that_other_prompts_do_not_have_does_no_harm(self, tmp_path: Path) -> None:
+        item, _ = self.answered(tmp_path, "another beginning")
+        assert item.statistics.reused_tokens == 0
