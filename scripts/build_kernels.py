@@ -21,7 +21,10 @@ COMMON = ("-O3", "-fPIC", "-std=gnu11", "-Wall", "-Wextra", "-fopenmp", "-fvisib
 AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c")
 SOURCES: dict[str, tuple[str, ...]] = {
     "backend.c": (),
+    "compute.c": (),
     "interleave.c": (),
+    "supports.c": (),
+    "weights.c": (),
     "rows_avx2.c": ("-mavx2", "-mfma", "-mf16c"),
     "attention_avx512.c": AVX512,
     "rows_avx512.c": AVX512,

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Cells are taken in steps of CELL_STEP, of which the last may be less, but whole GRAINS; QUERY_ROWS at once at most. */
+/* Cells are taken in steps of CELL_STEP, of which the last may be less, but whole GRAINS; QUERY_ROWS at once at most.
+ */
 enum { GRAIN = 16, CELL_STEP = 64, QUERY_ROWS = 64, WIDEST_HEAD = 128 };
 
 /* Steps are in bytes. A row of queries is token * group + head within the group. */
@@ -20,8 +21,8 @@ struct attention {
 };
 
 /* Softmax(scale * queries * keys + mask) * values for rows `from` to `to` of one head of keys, at most QUERY_ROWS.
-   The softmax is that of FlashAttention (Dao et al., 2022, https://arxiv.org/abs/2205.14135): by parts, with the greatest
-   score so far. Widths: 64 and 128. */
+   The softmax is that of FlashAttention (Dao et al., 2022, https://arxiv.org/abs/2205.14135): by parts, with the
+   greatest score so far. Widths: 64 and 128. */
 typedef void attend_function(const struct attention *attention, int key_head, int from, int to);
 
 /* NULL where the compiler has no such instructions; which processor has them, avx512_kernels says. */

@@ -17,9 +17,7 @@ struct work {
     float greatest[QUERY_ROWS], sums[QUERY_ROWS];
 };
 
-static inline __m512 widen(const char *source) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)source));
-}
+static inline __m512 widen(const char *source) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)source)); }
 
 /* e to the power of x, for x of 0 and less: 2^n times a polynomial in what is left (Taylor, of degree 6). */
 static inline __m512 power(__m512 x) {
@@ -72,7 +70,8 @@ INLINE void turn_keys(int width, const struct attention *attention, const char *
             }
             transpose(rows);
             UNROLL for (int index = 0; index < 16; index++) {
-                _mm512_storeu_ps(work->cells + (size_t)grain * (size_t)width + 16 * (size_t)(part + index), rows[index]);
+                _mm512_storeu_ps(work->cells + (size_t)grain * (size_t)width + 16 * (size_t)(part + index),
+                                 rows[index]);
             }
         }
     }
@@ -179,7 +178,8 @@ INLINE void attend_as(int width, const struct attention *attention, int key_head
     struct work work;
     const int rows = to - from;
     for (int row = 0; row < rows; row++) {
-        const int token = (from + row) / attention->group, head = key_head * attention->group + (from + row) % attention->group;
+        const int token = (from + row) / attention->group,
+                  head = key_head * attention->group + (from + row) % attention->group;
         const float *source = (const float *)(attention->queries + (size_t)token * attention->query_token +
                                               (size_t)head * attention->query_head);
         for (int place = 0; place < width; place++) {
@@ -224,7 +224,8 @@ INLINE void attend_as(int width, const struct attention *attention, int key_head
         }
     }
     for (int row = 0; row < rows; row++) {
-        const int token = (from + row) / attention->group, head = key_head * attention->group + (from + row) % attention->group;
+        const int token = (from + row) / attention->group,
+                  head = key_head * attention->group + (from + row) % attention->group;
         float *target = (float *)(attention->result + (size_t)token * attention->result_token +
                                   (size_t)head * attention->result_head);
         const float inverse = work.sums[row] > 0 ? 1.0f / work.sums[row] : 0.0f;

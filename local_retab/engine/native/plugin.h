@@ -1,5 +1,5 @@
-/* What a backend of ggml and its callers agree on, as far as it is used here: ggml's backend interface, version 2, of the
-   llama.cpp that the pinned llama-cpp-python carries. `local_retab_backend` checks that it meets the same. */
+/* What a backend of ggml and its callers agree on, as far as it is used here: ggml's backend interface, version 2, of
+   the llama.cpp that the pinned llama-cpp-python carries. `local_retab_backend` checks that it meets the same. */
 
 #ifndef LOCAL_RETAB_PLUGIN_H
 #define LOCAL_RETAB_PLUGIN_H

@@ -62,8 +62,8 @@ static inline void unpack_scales(const uint8_t *packed, struct block *block) {
         scales[index] = _mm_and_si128(first, six);
         minima[index] = _mm_and_si128(second, six);
         scales[4 + index] = _mm_or_si128(_mm_and_si128(third, four), _mm_and_si128(_mm_srli_epi16(first, 2), two));
-        minima[4 + index] = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(third, 4), four),
-                                         _mm_and_si128(_mm_srli_epi16(second, 2), two));
+        minima[4 + index] =
+            _mm_or_si128(_mm_and_si128(_mm_srli_epi16(third, 4), four), _mm_and_si128(_mm_srli_epi16(second, 2), two));
     }
     for (int index = 0; index < 8; index++) {
         pair(scales[index], scales[index], 0, block->scales[index]);
@@ -126,12 +126,12 @@ static inline void unpack_six_bits(const uint8_t *rows, struct block *block) {
                 const __m256i near = load(source + 32 * half), far = load(source + 512 + 32 * half);
                 const __m256i high = load(rows + Q6_K_HIGH + 64 * (8 * part + four) + 32 * half);
                 __m256i(*target)[HALVES] = block->weights + 32 * part + four;
-                target[0][half] = _mm256_or_si256(_mm256_and_si256(near, nibble),
-                                                  _mm256_and_si256(_mm256_slli_epi16(high, 4), two));
-                target[8][half] = _mm256_or_si256(_mm256_and_si256(far, nibble),
-                                                  _mm256_and_si256(_mm256_slli_epi16(high, 2), two));
-                target[16][half] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(near, 4), nibble),
-                                                   _mm256_and_si256(high, two));
+                target[0][half] =
+                    _mm256_or_si256(_mm256_and_si256(near, nibble), _mm256_and_si256(_mm256_slli_epi16(high, 4), two));
+                target[8][half] =
+                    _mm256_or_si256(_mm256_and_si256(far, nibble), _mm256_and_si256(_mm256_slli_epi16(high, 2), two));
+                target[16][half] =
+                    _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(near, 4), nibble), _mm256_and_si256(high, two));
                 target[24][half] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(far, 4), nibble),
                                                    _mm256_and_si256(_mm256_srli_epi16(high, 2), two));
             }
@@ -255,8 +255,7 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
     for (int part = 0; part < 8; part++) {
         __m256i whole[4];
         UNROLL for (int eight = 0; eight < 4; eight++) {
-            whole[eight] =
-                _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(source + 32 * part + 8 * eight), inverse));
+            whole[eight] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(source + 32 * part + 8 * eight), inverse));
         }
         const __m256i low = _mm256_packs_epi32(whole[0], whole[1]), high = _mm256_packs_epi32(whole[2], whole[3]);
         const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), in_order);
@@ -284,7 +283,7 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
 const struct kernels *avx2_kernels(void) {
     static const struct kernels kernels = {"AVX2", quantise, multiply, NULL};
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") ? &kernels
-                                                                                                              : NULL;
+                                                                                                             : NULL;
 }
 
 #else

@@ -52,8 +52,8 @@ static inline void unpack_scales(const uint8_t *packed, struct block *block) {
                   third = _mm512_loadu_si512(packed + 128);
     uint8_t scales[2][4][16], minima[2][4][16];
     _mm512_storeu_si512(scales[0], _mm512_and_si512(first, six));
-    _mm512_storeu_si512(scales[1], _mm512_or_si512(_mm512_and_si512(third, four),
-                                                   _mm512_and_si512(_mm512_srli_epi16(first, 2), two)));
+    _mm512_storeu_si512(
+        scales[1], _mm512_or_si512(_mm512_and_si512(third, four), _mm512_and_si512(_mm512_srli_epi16(first, 2), two)));
     _mm512_storeu_si512(minima[0], _mm512_and_si512(second, six));
     _mm512_storeu_si512(minima[1], _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(third, 4), four),
                                                    _mm512_and_si512(_mm512_srli_epi16(second, 2), two)));
@@ -63,8 +63,8 @@ static inline void unpack_scales(const uint8_t *packed, struct block *block) {
     for (int pair = 0; pair < 4; pair++) {
         const __m128i even = _mm_loadu_si128((const __m128i *)minima[pair / 2][pair % 2 * 2]);
         const __m128i odd = _mm_loadu_si128((const __m128i *)minima[pair / 2][pair % 2 * 2 + 1]);
-        block->minima[pair] = _mm512_cvtepu8_epi16(
-            _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)), _mm_unpackhi_epi8(even, odd), 1));
+        block->minima[pair] = _mm512_cvtepu8_epi16(_mm256_inserti128_si256(
+            _mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)), _mm_unpackhi_epi8(even, odd), 1));
     }
 }
 
@@ -82,7 +82,8 @@ INLINE void unpack_four_bits(enum weight_type type, const uint8_t *rows, struct 
             __m512i first = _mm512_and_si512(both, nibble);
             __m512i second = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
             if (type == WEIGHT_Q5_K) {
-                const __m512i high = _mm512_srl_epi16(_mm512_loadu_si512(rows + Q5_K_HIGH + 64 * four), _mm_cvtsi32_si128(2 * part));
+                const __m512i high =
+                    _mm512_srl_epi16(_mm512_loadu_si512(rows + Q5_K_HIGH + 64 * four), _mm_cvtsi32_si128(2 * part));
                 first = _mm512_or_si512(first, _mm512_and_si512(_mm512_slli_epi16(high, 4), sixteen));
                 second = _mm512_or_si512(second, _mm512_and_si512(_mm512_slli_epi16(high, 3), sixteen));
             }
@@ -99,7 +100,8 @@ static inline void unpack_six_bits(const uint8_t *rows, struct block *block) {
     }
     block->scale = halves(rows);
     for (int index = 0; index < 16; index++) {
-        block->scales[index] = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(rows + Q6_K_SCALES + 16 * index)));
+        block->scales[index] =
+            _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(rows + Q6_K_SCALES + 16 * index)));
     }
     for (int half = 0; half < 2; half++) {
         for (int four = 0; four < 8; four++) {
@@ -107,9 +109,12 @@ static inline void unpack_six_bits(const uint8_t *rows, struct block *block) {
             const __m512i far = load_ahead(rows + Q6_K_LOW + 64 * (16 * half + 8 + four));
             const __m512i high = load_ahead(rows + Q6_K_HIGH + 64 * (8 * half + four));
             __m512i *target = block->weights + 32 * half + four;
-            target[0] = _mm512_or_si512(_mm512_and_si512(near, nibble), _mm512_and_si512(_mm512_slli_epi16(high, 4), two));
-            target[8] = _mm512_or_si512(_mm512_and_si512(far, nibble), _mm512_and_si512(_mm512_slli_epi16(high, 2), two));
-            target[16] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(near, 4), nibble), _mm512_and_si512(high, two));
+            target[0] =
+                _mm512_or_si512(_mm512_and_si512(near, nibble), _mm512_and_si512(_mm512_slli_epi16(high, 4), two));
+            target[8] =
+                _mm512_or_si512(_mm512_and_si512(far, nibble), _mm512_and_si512(_mm512_slli_epi16(high, 2), two));
+            target[16] =
+                _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(near, 4), nibble), _mm512_and_si512(high, two));
             target[24] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(far, 4), nibble),
                                          _mm512_and_si512(_mm512_srli_epi16(high, 2), two));
         }
