@@ -136,7 +136,8 @@ class Settings(BaseModel):
 
     threads: int | None = Field(default=None, gt=0, description="Decoding threads; unset: as tuned, else all cores.")
     flash_attention: bool | None = Field(
-        default=None, description="The fused attention kernel; unset: as tuned, else on a GPU, or where it is our own (doctor)."
+        default=None,
+        description="The fused attention kernel; unset: as tuned, else on a GPU, or where it is our own.",
     )
     gpu_layers: int | None = Field(
         default=None, ge=-1, description="Layers on the GPU, -1 all; unset: all when llama.cpp has a GPU."

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import build_kernels
 import gguf
@@ -27,6 +29,7 @@ from local_retab.errors import ModelLoadError
 
 ROWS, BLOCK = 16, 256
 TYPES = {Type.Q4_K: 0, Type.Q5_K: 1, Type.Q6_K: 2}
+Language = Callable[[np.random.Generator, int], tuple[str, tiny.Values, tiny.Tensors]]
 HALVES = {Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,)}
 """Where a block has its scales of 16 bits."""
 NAMES = ("AVX-512", "AVX2")
@@ -107,18 +110,73 @@ def test_the_largest_values_overflow_nothing(library: Kernels, name: str, kind: 
     assert np.all(np.abs(found - right) <= 2e-5 * size)
 
 
-@pytest.fixture(scope="module", params=[128, 64])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of weights in each of the types, wide enough for their blocks, by the width of a head."""
+def gemma2(rng: np.random.Generator, vocabulary: int) -> tuple[str, tiny.Values, tiny.Tensors]:
+    """Scores and logits are capped, layers take turns with a sliding window."""
+    _, _, tensors = tiny.gemma3(rng, vocabulary)
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name != "output.weight" and not name.endswith(("attn_q_norm.weight", "attn_k_norm.weight"))
+    }
+    return "gemma2", tiny.decoder_values("gemma2", **{"attention.sliding_window": 64}), tensors
+
+
+def llama_like(arch: str, **more: Any) -> Language:
+    def language(rng: np.random.Generator, vocabulary: int) -> tuple[str, tiny.Values, tiny.Tensors]:
+        head_norms = arch.startswith("qwen3")
+        return (
+            arch,
+            tiny.decoder_values(arch, vocab_size=vocabulary, **more),
+            tiny.decoder(rng, vocabulary, head_norms=head_norms),
+        )
+
+    return language
+
+
+def phi3(rng: np.random.Generator, vocabulary: int) -> tuple[str, tiny.Values, tiny.Tensors]:
+    """Queries, keys and values in one matrix, and the two halves of the feed-forward in another."""
+    tensors = tiny.decoder(rng, vocabulary)
+    for layer in range(tiny.LAYERS):
+        block = f"blk.{layer}"
+        joined = [tensors.pop(f"{block}.attn_{part}.weight") for part in "qkv"]
+        tensors[f"{block}.attn_qkv.weight"] = np.concatenate(joined)
+        halves = [tensors.pop(f"{block}.ffn_{part}.weight") for part in ("gate", "up")]
+        tensors[f"{block}.ffn_up.weight"] = np.concatenate(halves)
+    return "phi3", tiny.decoder_values("phi3", vocab_size=vocabulary), tensors
+
+
+LANGUAGES: dict[str, Language] = {
+    "gemma2": gemma2,
+    "gemma3": tiny.gemma3,
+    "granite": llama_like("granite", **{"attention.scale": 0.1, "embedding_scale": 2.0, "logit_scale": 2.0}),
+    "llama": tiny.llama,
+    "mistral3": llama_like("mistral3"),
+    "phi3": phi3,
+    "qwen2": tiny.qwen2,
+    "qwen2vl": tiny.qwen2vl,
+    "qwen3": llama_like("qwen3"),
+    "qwen3vl": tiny.qwen3vl,
+    "smollm3": llama_like("smollm3"),
+}
+SIZES = {"WIDTH": 512, "KV_HEADS": 2, "FEED": 768}
+
+
+def make(folder: Path, language: Language, head: int) -> Path:
+    """A random model of weights in each of the types, wide enough for their blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        sizes = {"WIDTH": 512, "HEADS": 512 // request.param, "KV_HEADS": 2, "HEAD": request.param, "FEED": 768}
-        for name, value in sizes.items():
+        for name, value in {**SIZES, "HEADS": 512 // head, "HEAD": head}.items():
             patch.setattr(tiny, name, value)
-        arch, values, tensors = tiny.qwen2(np.random.default_rng(7), 272)
+        arch, values, tensors = language(np.random.default_rng(7), 272)
         control = tuple(f"<|{index}|>" for index in range(15))
-        path = tmp_path_factory.mktemp("kernels") / "mixed.gguf"
+        path = folder / "mixed.gguf"
         write_quantised(path, arch, values | tiny.tokenizer(control), tensors)
     return path
+
+
+@pytest.fixture(scope="module", params=[128, 64])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """By the width of a head."""
+    return make(tmp_path_factory.mktemp("kernels"), tiny.qwen2, request.param)
 
 
 def write_quantised(path: Path, arch: str, values: tiny.Values, tensors: tiny.Tensors) -> None:
@@ -170,29 +228,50 @@ def attended(found: Kernels) -> int:
     return int(function())
 
 
+CALLS = [1, 2, 3, 8, 17, 33, 128, 5, 1, 64, 1, 12]
+
+
+def both(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, threads: int, fused: bool
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """The logits of CALLS by our kernels and without them, and which kernels were used."""
+
+    def run() -> tuple[np.ndarray, str]:
+        opened = LlamaBackend(
+            path, context_tokens=512, batch_tokens=128, sequences=2, threads=threads, flash_attention=fused
+        )
+        with closing(opened) as backend:
+            return rows_of_logits(backend, CALLS), backend.info.kernels
+
+    own, name = run()
+    monkeypatch.setattr("local_retab.engine.llama.overrides", lambda path: None)
+    theirs, none = run()
+    assert none == ""
+    return own, theirs, name
+
+
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_model_computes_what_llama_cpp_computes(
     library: Kernels, model: Path, fused: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = [1, 2, 3, 8, 17, 33, 128, 5, 1, 64, 1, 12]
-
-    def run() -> tuple[np.ndarray, str]:
-        opened = LlamaBackend(
-            model, context_tokens=512, batch_tokens=128, sequences=2, threads=threads, flash_attention=fused
-        )
-        with closing(opened) as backend:
-            return rows_of_logits(backend, calls), backend.info.kernels
-
     before = attended(library)
-    own, names = run()
-    layers = len(calls) * tiny.LAYERS
+    own, theirs, name = both(model, monkeypatch, threads=threads, fused=fused)
+    layers = len(CALLS) * tiny.LAYERS
     assert attended(library) - before == (layers if fused and library.attention else 0)
-    monkeypatch.setattr("local_retab.engine.llama.overrides", lambda path: None)
-    theirs, none = run()
-    assert (names, none) == (library.name, "")
+    assert name == library.name
     assert np.abs(own - theirs).max() < 0.03 * np.abs(theirs).max()
     assert not np.array_equal(own, theirs)
+
+
+@pytest.mark.parametrize("arch", sorted(LANGUAGES))
+def test_every_architecture_that_is_taken(
+    library: Kernels, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, theirs, name = both(make(tmp_path, LANGUAGES[arch], 128), monkeypatch, threads=2, fused=True)
+    assert name == library.name
+    assert np.abs(own - theirs).max() < 0.03 * np.abs(theirs).max()
+    assert sorted(LANGUAGES) == sorted(kernels_module.ARCHITECTURES)
 
 
 def test_the_fused_attention_is_asked_for_where_it_is_ours(
