@@ -14,7 +14,7 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #define INLINE static inline __attribute__((always_inline))
 
-enum { HALVES = 2, MOST = 3, AHEAD = 4096 };
+enum { HALVES = 2, MOST = 4, AHEAD = 4096 };
 
 /* A block of sixteen rows, unpacked: eight rows in each half. */
 struct block {
@@ -194,6 +194,23 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
     }
 }
 
+INLINE void columns(int count, enum weight_type type, const struct block *block, const int8_t *values,
+                    const int32_t *biases, const float *scales, float (*products)[ROWS]) {
+    switch (count) {
+    case 1:
+        columns_as(1, type, block, values, biases, scales, products);
+        break;
+    case 2:
+        columns_as(2, type, block, values, biases, scales, products);
+        break;
+    case 3:
+        columns_as(3, type, block, values, biases, scales, products);
+        break;
+    default:
+        columns_as(MOST, type, block, values, biases, scales, products);
+    }
+}
+
 INLINE void multiply_as(enum weight_type type, const uint8_t *rows, const struct activations *activations, int from,
                         int to, float (*products)[ROWS]) {
     struct block block;
@@ -206,17 +223,14 @@ INLINE void multiply_as(enum weight_type type, const uint8_t *rows, const struct
             unpack_four_bits(type, source, &block);
         }
         const int64_t cell = (int64_t)index * activations->columns;
-        for (int column = from; column < to; column += MOST) {
+        /* Four columns need more registers than there are: better than two tiles, worse than one of three. */
+        const int most = to - from == MOST ? MOST : MOST - 1, tiles = (to - from + most - 1) / most;
+        for (int tile = 0; tile < tiles; tile++) {
+            const int column = from + (to - from) * tile / tiles, next = from + (to - from) * (tile + 1) / tiles;
             const int8_t *values = activations->values + (cell + column) * BLOCK;
             const int32_t *biases = activations->biases + (cell + column) * BIASES;
             const float *scales = activations->scales + cell + column;
-            if (to - column >= MOST) {
-                columns_as(MOST, type, &block, values, biases, scales, products + column - from);
-            } else if (to - column == 2) {
-                columns_as(2, type, &block, values, biases, scales, products + column - from);
-            } else {
-                columns_as(1, type, &block, values, biases, scales, products + column - from);
-            }
+            columns(next - column, type, &block, values, biases, scales, products + column - from);
         }
     }
 }
