@@ -168,69 +168,12 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
     }
 }
 
-INLINE void columns(int count, enum weight_type type, const struct block *block, const int8_t *values,
-                    const int32_t *biases, const float *scales, float (*products)[ROWS]) {
-    switch (count) {
-    case 1:
-        columns_as(1, type, block, values, biases, scales, products);
-        break;
-    case 2:
-        columns_as(2, type, block, values, biases, scales, products);
-        break;
-    case 3:
-        columns_as(3, type, block, values, biases, scales, products);
-        break;
-    case 4:
-        columns_as(4, type, block, values, biases, scales, products);
-        break;
-    case 5:
-        columns_as(5, type, block, values, biases, scales, products);
-        break;
-    case 6:
-        columns_as(6, type, block, values, biases, scales, products);
-        break;
-    case 7:
-        columns_as(7, type, block, values, biases, scales, products);
-        break;
-    default:
-        columns_as(MOST, type, block, values, biases, scales, products);
-    }
+static inline int tile_columns(int count) {
+    (void)count;
+    return MOST;
 }
 
-INLINE void multiply_as(enum weight_type type, const uint8_t *rows, const struct activations *activations, int from,
-                        int to, float (*products)[ROWS]) {
-    struct block block;
-    memset(products, 0, sizeof *products * (size_t)(to - from));
-    for (int index = 0; index < activations->blocks; index++) {
-        const uint8_t *source = rows + (int64_t)index * weight_block_bytes[type] * ROWS;
-        if (type == WEIGHT_Q6_K) {
-            unpack_six_bits(source, &block);
-        } else {
-            unpack_four_bits(type, source, &block);
-        }
-        const int64_t cell = (int64_t)index * activations->columns;
-        const int8_t *values = activations->values + cell * BLOCK;
-        const int32_t *biases = activations->biases + cell * BIASES;
-        const float *scales = activations->scales + cell;
-        const int tiles = (to - from + MOST - 1) / MOST;
-        for (int tile = 0; tile < tiles; tile++) {
-            const int column = from + (to - from) * tile / tiles, next = from + (to - from) * (tile + 1) / tiles;
-            columns(next - column, type, &block, values + BLOCK * column, biases + BIASES * column, scales + column,
-                    products + column - from);
-        }
-    }
-}
-
-static void multiply(enum weight_type type, const uint8_t *rows, const struct activations *activations, int from,
-                     int to, float (*products)[ROWS]) {
-    if (type == WEIGHT_Q4_K) {
-        multiply_as(WEIGHT_Q4_K, rows, activations, from, to, products);
-    } else if (type == WEIGHT_Q5_K) {
-        multiply_as(WEIGHT_Q5_K, rows, activations, from, to, products);
-    } else {
-        multiply_as(WEIGHT_Q6_K, rows, activations, from, to, products);
-    }
-}
+#include "rows_tiles.h"
 
 static void quantise(enum weight_type type, const float *source, int8_t *values, int32_t *biases, float *scale) {
     __m512 greatest = _mm512_setzero_ps();
