@@ -96,6 +96,7 @@ class ScriptedBackend:
         self.pieces: list[range] = []
         self.before_encode: Callable[[ImageChunk], None] = lambda chunk: None
         self.batches: list[list[BatchToken]] = []
+        self.rests: list[float] = []
         self._rows: list[list[int]] = []
         self._tokenizer: Any = None
         self.before_decode: Callable[[list[BatchToken]], None] = lambda batch: None
@@ -240,6 +241,9 @@ class ScriptedBackend:
         kept = sum(position < end for position in self._positions[source])
         self.kv[target] = self.kv[source][:kept]
         self._positions[target] = self._positions[source][:kept]
+
+    def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
 
     def snapshot(self, sequence: int) -> bytes:
         return json.dumps([self.kv[sequence], self._positions[sequence]]).encode()

@@ -132,6 +132,10 @@ class Backend(Protocol):
         """Let the empty sequence ``target`` hold positions 0 to ``end`` of ``source`` without computing them."""
         ...
 
+    def rest(self, seconds: float) -> None:
+        """Leave the processors to others for so long, between two calls."""
+        ...
+
     def snapshot(self, sequence: int) -> bytes | memoryview:
         """The KV of a sequence, for ``restore``, also in another process with the same model and settings."""
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import threading
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -194,9 +193,9 @@ class Engine:
                 self._scheduler.prepare(self._head)
             while self._collect():
                 if self._scheduler.step():
-                    # Several threads and processes in a row carry the first chunk to its reader, and llama.cpp's
-                    # threads would take the processors from each.
-                    time.sleep(PAUSE_SECONDS)
+                    # Several threads and processes in a row carry the first chunk to its reader, and threads that
+                    # compute would take the processors from each.
+                    self._backend.rest(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, every waiting owner must hear of it
             with self._work:
                 self._broken = error

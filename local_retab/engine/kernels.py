@@ -49,6 +49,10 @@ class Kernels:
         """
         self.library.local_retab_take(ctypes.c_bool(own))
 
+    def rest(self, threads: int, seconds: float) -> None:
+        """Let this thread and the ``threads`` - 1 that compute with it sleep, where they would spin."""
+        self.library.local_retab_rest(ctypes.c_int(threads), ctypes.c_int(round(seconds * 1e6)))
+
 
 class _InitParams(ctypes.Structure):
     """``struct gguf_init_params``."""

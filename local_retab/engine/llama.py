@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,7 @@ class LlamaBackend:
     ) -> None:
         _initialise()
         self._path = path
+        self._threads = threads
         self._model: Any = None
         self._context: Any = None
         self._batch: Any = None
@@ -250,6 +252,12 @@ class LlamaBackend:
         # A GPU is still computing: without this the wait would fall to whoever reads the logits, and what a call is
         # seen to take would be what it takes to ask for it.
         llama_cpp.llama_synchronize(self._context)
+
+    def rest(self, seconds: float) -> None:
+        if self._kernels is None:
+            time.sleep(seconds)
+        else:
+            self._kernels.rest(self._threads, seconds)
 
     def tokenize_image(self, pixels: Pixels) -> list[int | ImageChunk]:
         return self._sight().tokenize(pixels)

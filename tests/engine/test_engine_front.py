@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from scripted_backend import ANSWER, CONTROL, CONTROL_TEXT, ScriptedBackend
@@ -80,12 +79,10 @@ def test_an_answer(engine: Engine) -> None:
     assert engine.decode_calls == len(engine._backend.batches)  # type: ignore[attr-defined]
 
 
-def test_decoding_pauses_once_for_the_reader_of_an_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(engine_module, "time", SimpleNamespace(sleep=pauses.append))
+def test_decoding_pauses_once_for_the_reader_of_an_answer(engine: Engine, backend: ScriptedBackend) -> None:
     read(engine.submit(prompt("Ada"), GRAMMAR, LIMITS))
     read(engine.submit(prompt("Bob"), GRAMMAR, LIMITS, background=True))
-    assert pauses == [PAUSE_SECONDS]
+    assert backend.rests == [PAUSE_SECONDS]
 
 
 def test_many_threads_get_their_own_answers(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -284,6 +285,17 @@ def test_the_fused_attention_is_asked_for_where_it_is_ours(
     assert not attends(model)
     monkeypatch.setattr(kernels_module, "_loaded", [None])
     assert not attends(model)
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_a_backend_rests_as_long_as_it_is_told(
+    library: Kernels, model: Path, present: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_module, "_loaded", [library if present else None])
+    with closing(LlamaBackend(model, context_tokens=64, batch_tokens=16, sequences=1, threads=2)) as backend:
+        started = time.perf_counter()
+        backend.rest(0.002)
+        assert time.perf_counter() - started >= 0.002
 
 
 def test_weights_of_other_types_or_names_stay_where_they_are(library: Kernels, model: Path) -> None:

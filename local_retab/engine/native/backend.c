@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct host host;
 const struct kernels *kernels;
@@ -138,6 +139,14 @@ EXPORTED buffer_type_t local_retab_weights(void) { return &weights_type; }
 
 /* From now on, in this thread: whether small operations and attention are taken too. */
 EXPORTED void local_retab_take(bool all) { taking = all; }
+
+/* This thread and those that compute with it sleep: between calls OpenMP lets them spin on the processors for some
+   milliseconds, which whoever brings an answer to its reader waits for. */
+EXPORTED void local_retab_rest(int threads, int microseconds) {
+    const struct timespec time = {.tv_nsec = microseconds * 1000L};
+#pragma omp parallel num_threads(threads)
+    nanosleep(&time, NULL);
+}
 
 /* Whether attention is among them. */
 EXPORTED bool local_retab_attends(void) { return kernels->attend != NULL; }
