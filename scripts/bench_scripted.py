@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,9 @@ class ScriptedModel:
 
     def share(self, source: int, target: int, end: int) -> None:
         self._written[target] = [0] * end
+
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def snapshot(self, sequence: int) -> bytes:
         return b""
