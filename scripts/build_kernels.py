@@ -19,13 +19,16 @@ NATIVE = Path("local_retab", "engine", "native")
 LIBRARY = NATIVE / "kernels.so"
 COMMON = ("-O3", "-fPIC", "-std=gnu11", "-Wall", "-Wextra", "-fopenmp", "-fvisibility=hidden")
 AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c")
+AVX2 = ("-mavx2", "-mfma", "-mf16c")
 SOURCES: dict[str, tuple[str, ...]] = {
     "backend.c": (),
     "compute.c": (),
     "interleave.c": (),
+    "probes.c": (),
     "supports.c": (),
     "weights.c": (),
-    "rows_avx2.c": ("-mavx2", "-mfma", "-mf16c"),
+    "attention_avx2.c": AVX2,
+    "rows_avx2.c": AVX2,
     "attention_avx512.c": AVX512,
     "rows_avx512.c": AVX512,
 }

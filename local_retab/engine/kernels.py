@@ -35,11 +35,10 @@ _FUNCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The library in use: the instructions that it uses, its buffer type as a pointer, and whether it has attention."""
+    """The library in use: the instructions that it uses and its buffer type as a pointer."""
 
     name: str
     buffer_type: int
-    attention: bool
     library: Any
 
     def take(self, own: bool) -> None:
@@ -94,7 +93,7 @@ def _load() -> Kernels | None:
     _function(ggml, "ggml_backend_register", None, ctypes.c_void_p)(registry)
     name = _function(library, "local_retab_kernels", ctypes.c_char_p)()
     buffer_type = _function(library, "local_retab_weights", ctypes.c_void_p)()
-    return Kernels(name.decode(), buffer_type, _function(library, "local_retab_attends", ctypes.c_bool)(), library)
+    return Kernels(name.decode(), buffer_type, library)
 
 
 def overrides(path: Path) -> Any:
@@ -112,7 +111,7 @@ def attends(path: Path) -> bool:
     """Whether the attention of the model at ``path`` is ours too; then llama.cpp's fused form of it is what to ask for,
     as it leaves it to us whole."""
     found = kernels()
-    if found is None or not found.attention:
+    if found is None:
         return False
     model = _Model.read(path, found)
     return bool(model.weights) and model.architecture not in CAPPED and model.head in HEADS

@@ -1,4 +1,4 @@
-"""Our own products of weights: against the weights spelled out, and in a model against llama.cpp's own."""
+"""Our own kernels in a model, against llama.cpp's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,96 +18,15 @@ import numpy as np
 import pytest
 import tiny_vision_models as tiny
 from gguf import GGMLQuantizationType as Type
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from local_retab.engine import kernels as kernels_module
 from local_retab.engine.backend import BatchToken
-from local_retab.engine.kernels import Kernels, attends, kernels, overrides
+from local_retab.engine.kernels import Kernels, attends, overrides
 from local_retab.engine.llama import LlamaBackend
 from local_retab.errors import ModelLoadError
 
-ROWS, BLOCK = 16, 256
-TYPES = {Type.Q4_K: 0, Type.Q5_K: 1, Type.Q6_K: 2}
+BLOCK = 256
 Language = Callable[[np.random.Generator, int], tuple[str, tiny.Values, tiny.Tensors]]
-HALVES = {Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,)}
-"""Where a block has its scales of 16 bits."""
-NAMES = ("AVX-512", "AVX2")
-
-
-@pytest.fixture(scope="module")
-def library() -> Kernels:
-    found = kernels()
-    if found is None:
-        pytest.skip("no kernels for this processor")
-    return found
-
-
-def products(found: Kernels, name: str, kind: Type, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
-    """Shape (columns, 16); None where this processor has no kernels of that name."""
-    function = found.library["local_retab_products"]
-    function.restype = ctypes.c_bool
-    result = np.zeros((len(columns), ROWS), np.float32)
-    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (rows, columns, result)]
-    blocks = columns.shape[1] // BLOCK
-    done = function(
-        name.encode(), ctypes.c_int(TYPES[kind]), pointers[0], ctypes.c_int(blocks), pointers[1],
-        ctypes.c_int(len(columns)), pointers[2],
-    )  # fmt: skip
-    return result if done else None
-
-
-def random_rows(rng: np.random.Generator, kind: Type, blocks: int) -> np.ndarray:
-    """Any bytes are weights, but for the scales of 16 bits, which must be finite."""
-    size = gguf.GGML_QUANT_SIZES[kind][1]
-    rows = rng.integers(0, 256, (ROWS, blocks, size), np.uint8)
-    for place in HALVES[kind]:
-        scales = rng.standard_normal((ROWS, blocks)).astype(np.float16)
-        rows[:, :, place : place + 2] = scales[:, :, None].view(np.uint8)
-    return rows
-
-
-def expected(kind: Type, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The products with the columns rounded to eight bits by blocks, and the sums of their parts' sizes."""
-    weights = gguf.quants.dequantize(rows.reshape(ROWS, -1), kind).astype(np.float64)
-    parts = columns.reshape(len(columns), -1, BLOCK)
-    most = np.abs(parts).max(axis=2, keepdims=True)
-    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
-    rounded = (np.rint(parts * inverse) * (most.astype(np.float64) / 127)).reshape(columns.shape)
-    return rounded @ weights.T, np.abs(rounded) @ np.abs(weights).T
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), blocks=st.integers(1, 5), count=st.integers(1, 27))
-def test_products_are_those_of_the_weights(
-    library: Kernels, name: str, kind: Type, seed: int, blocks: int, count: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    rows = random_rows(rng, kind, blocks)
-    columns = (rng.standard_normal((count, blocks * BLOCK)) * 10 ** rng.uniform(-4, 4)).astype(np.float32)
-    found = products(library, name, kind, rows, columns)
-    if found is None:
-        pytest.skip(f"this processor has no {name}")
-    right, size = expected(kind, rows, columns)
-    assert np.all(np.abs(found - right) <= 2e-5 * size + 1e-30)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("byte", [0x00, 0x7F, 0x80, 0xFF])
-@pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0])
-def test_the_largest_values_overflow_nothing(library: Kernels, name: str, kind: Type, byte: int, sign: float) -> None:
-    rows = np.full((ROWS, 2, gguf.GGML_QUANT_SIZES[kind][1]), byte, np.uint8)
-    for place in HALVES[kind]:
-        rows[:, :, place : place + 2] = np.array([1.0], np.float16).view(np.uint8)
-    columns = np.full((3, 2 * BLOCK), sign, np.float32)
-    found = products(library, name, kind, rows, columns)
-    if found is None:
-        pytest.skip(f"this processor has no {name}")
-    right, size = expected(kind, rows, columns)
-    assert np.all(np.abs(found - right) <= 2e-5 * size)
 
 
 def gemma2(rng: np.random.Generator, vocabulary: int) -> tuple[str, tiny.Values, tiny.Tensors]:
@@ -259,7 +177,7 @@ def test_a_model_computes_what_llama_cpp_computes(
     before = attended(library)
     own, theirs, name = both(model, monkeypatch, threads=threads, fused=fused)
     layers = len(CALLS) * tiny.LAYERS
-    assert attended(library) - before == (layers if fused and library.attention else 0)
+    assert attended(library) - before == (layers if fused else 0)
     assert name == library.name
     assert np.abs(own - theirs).max() < 0.03 * np.abs(theirs).max()
     assert not np.array_equal(own, theirs)
@@ -278,8 +196,6 @@ def test_every_architecture_that_is_taken(
 def test_the_fused_attention_is_asked_for_where_it_is_ours(
     library: Kernels, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert attends(model) == library.attention
-    monkeypatch.setattr(kernels_module, "_loaded", [replace(library, attention=True)])
     assert attends(model)
     monkeypatch.setattr(kernels_module, "HEADS", (80,))
     assert not attends(model)

@@ -25,7 +25,7 @@ struct attention {
    greatest score so far. Widths: 64 and 128. */
 typedef void attend_function(const struct attention *attention, int key_head, int from, int to);
 
-/* NULL where the compiler has no such instructions; which processor has them, avx512_kernels says. */
-attend_function *avx512_attention(void);
+/* Which processor has their instructions, avx512_kernels and avx2_kernels say. */
+attend_function avx512_attend, avx2_attend;
 
 #endif

@@ -132,8 +132,6 @@ static bool is_same_interface(const struct host *given) {
            strcmp(given->type_name(TYPE_Q6_K), "q6_K") == 0;
 }
 
-#define EXPORTED __attribute__((visibility("default")))
-
 /* The buffer type of interleaved weights. */
 EXPORTED buffer_type_t local_retab_weights(void) { return &weights_type; }
 
@@ -148,45 +146,11 @@ EXPORTED void local_retab_rest(int threads, int microseconds) {
     nanosleep(&time, NULL);
 }
 
-/* Whether attention is among them. */
-EXPORTED bool local_retab_attends(void) { return kernels->attend != NULL; }
-
-/* For tests: how many times attention was computed here. */
-EXPORTED int64_t local_retab_attended(void) { return attended; }
-
 /* The instructions in use. */
 EXPORTED const char *local_retab_kernels(void) { return kernels->name; }
 
 /* Whether such weights can lie interleaved. */
 EXPORTED bool local_retab_takes(const struct tensor *weights) { return is_suitable(weights); }
-
-/* For tests: the products of sixteen rows, as they are in a file, with columns of 256 * blocks floats, by the kernels
-   of that name. False where this processor has none, or no memory is left. */
-EXPORTED bool local_retab_products(const char *name, int type, const uint8_t *rows, int blocks, const float *source,
-                                   int columns, float (*products)[ROWS]) {
-    const size_t bytes = (size_t)blocks * (size_t)weight_block_bytes[type] * ROWS;
-    const size_t cells = (size_t)blocks * (size_t)columns;
-    const struct kernels *all[] = {avx512_kernels(), avx2_kernels()}, *chosen = NULL;
-    for (size_t index = 0; index < sizeof all / sizeof *all; index++) {
-        chosen = all[index] && strcmp(all[index]->name, name) == 0 ? all[index] : chosen;
-    }
-    char *memory = aligned_alloc(64, activation_bytes(cells) + aligned(bytes));
-    if (!memory || !chosen) {
-        free(memory);
-        return false;
-    }
-    const struct activations activations = lay_out(memory, columns, blocks);
-    uint8_t *interleaved = (uint8_t *)memory + activation_bytes(cells);
-    interleave((enum weight_type)type, rows, interleaved, blocks);
-    for (size_t cell = 0; cell < cells; cell++) {
-        const float *from = source + (cell % (size_t)columns * (size_t)blocks + cell / (size_t)columns) * BLOCK;
-        chosen->quantise((enum weight_type)type, from, activations.values + cell * BLOCK,
-                         activations.biases + cell * BIASES, activations.scales + cell);
-    }
-    chosen->multiply((enum weight_type)type, interleaved, &activations, 0, columns, products);
-    free(memory);
-    return true;
-}
 
 /* What `ggml_backend_register` takes, or NULL where the processor has no such instructions, or ggml is another. */
 EXPORTED registry_t local_retab_backend(const struct host *given) {

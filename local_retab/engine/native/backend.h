@@ -6,6 +6,8 @@
 #include "plugin.h"
 #include "rows.h"
 
+#define EXPORTED __attribute__((visibility("default")))
+
 extern struct host host;
 extern const struct kernels *kernels;
 /* Whether other operations than products are taken, in this thread: only beside weights of our own. */

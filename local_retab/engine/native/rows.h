@@ -49,13 +49,13 @@ struct kernels {
     /* The products of sixteen interleaved rows with columns `from` to `to`: products[column - from][row]. */
     void (*multiply)(enum weight_type type, const uint8_t *rows, const struct activations *activations, int from,
                      int to, float (*products)[ROWS]);
-    attend_function *attend; /* NULL: left to ggml */
+    attend_function *attend;
 };
 
 /* Sixteen rows of `blocks` blocks each, one after the other, to the layout above. */
 void interleave(enum weight_type type, const uint8_t *source, uint8_t *target, int blocks);
 
-/* NULL where the compiler or this processor has no such instructions. */
+/* NULL where this processor has no such instructions. */
 const struct kernels *avx512_kernels(void);
 const struct kernels *avx2_kernels(void);
 

@@ -5,14 +5,15 @@
 
 #include "rows.h"
 
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-
 #include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
 
 #define UNROLL _Pragma("GCC unroll 8")
 #define INLINE static inline __attribute__((always_inline))
+
+/* The compiler has to have the value here: else it puts off sums until they are used, and runs out of registers. */
+#define KEEP(value) __asm__("" : "+x"(value))
 
 enum { HALVES = 2, MOST = 4, AHEAD = 4096 };
 
@@ -151,16 +152,14 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
     }
     for (int begin = 0; begin < FOURS; begin += run) {
         __m256i sums[MOST][HALVES];
-        UNROLL for (int column = 0; column < count; column++) {
-            sums[column][0] = sums[column][1] = _mm256_setzero_si256();
-        }
         UNROLL for (int four = 0; four < run; four++) {
             const __m256i *weights = block->weights[begin + four];
             UNROLL for (int column = 0; column < count; column++) {
                 const __m256i value = spread(values + BLOCK * column + 4 * (begin + four));
                 UNROLL for (int half = 0; half < HALVES; half++) {
-                    sums[column][half] =
-                        _mm256_add_epi16(sums[column][half], _mm256_maddubs_epi16(weights[half], value));
+                    const __m256i product = _mm256_maddubs_epi16(weights[half], value);
+                    sums[column][half] = four == 0 ? product : _mm256_add_epi16(sums[column][half], product);
+                    KEEP(sums[column][half]);
                 }
             }
         }
@@ -169,6 +168,7 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
             UNROLL for (int half = 0; half < HALVES; half++) {
                 totals[column][half] =
                     _mm256_add_epi32(totals[column][half], _mm256_madd_epi16(sums[column][half], part_scales[half]));
+                KEEP(totals[column][half]);
             }
         }
     }
@@ -248,15 +248,7 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
 }
 
 const struct kernels *avx2_kernels(void) {
-    static const struct kernels kernels = {"AVX2", quantise, multiply, NULL};
+    static const struct kernels kernels = {"AVX2", quantise, multiply, avx2_attend};
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") ? &kernels
                                                                                                              : NULL;
 }
-
-#else
-
-#include <stddef.h>
-
-const struct kernels *avx2_kernels(void) { return NULL; }
-
-#endif

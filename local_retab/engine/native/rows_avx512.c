@@ -5,8 +5,6 @@
 
 #include "rows.h"
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
-
 #include <immintrin.h>
 #include <string.h>
 
@@ -201,19 +199,10 @@ static void quantise(enum weight_type type, const float *source, int8_t *values,
 }
 
 const struct kernels *avx512_kernels(void) {
-    static struct kernels kernels = {"AVX-512", quantise, multiply, NULL};
-    kernels.attend = avx512_attention();
+    static const struct kernels kernels = {"AVX-512", quantise, multiply, avx512_attend};
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                    __builtin_cpu_supports("avx512vnni")
                ? &kernels
                : NULL;
 }
-
-#else
-
-#include <stddef.h>
-
-const struct kernels *avx512_kernels(void) { return NULL; }
-
-#endif

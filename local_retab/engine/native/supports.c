@@ -46,11 +46,10 @@ static bool is_plain_attention(const struct tensor *result) {
                         *mask = result->src[3];
     float parameters[3]; /* scale, bias by distance, cap of scores */
     memcpy(parameters, result->op_params, sizeof parameters);
-    return kernels->attend && queries->type == TYPE_F32 && keys->type == TYPE_F16 && values->type == TYPE_F16 &&
-           !result->src[4] && parameters[1] == 0 && parameters[2] == 0 &&
-           (queries->ne[0] == 64 || queries->ne[0] == 128) && values->ne[0] == queries->ne[0] && queries->ne[3] == 1 &&
-           keys->ne[1] % GRAIN == 0 && queries->ne[2] % keys->ne[2] == 0 && queries->nb[0] == 4 && keys->nb[0] == 2 &&
-           values->nb[0] == 2 &&
+    return queries->type == TYPE_F32 && keys->type == TYPE_F16 && values->type == TYPE_F16 && !result->src[4] &&
+           parameters[1] == 0 && parameters[2] == 0 && (queries->ne[0] == 64 || queries->ne[0] == 128) &&
+           values->ne[0] == queries->ne[0] && queries->ne[3] == 1 && keys->ne[1] % GRAIN == 0 &&
+           queries->ne[2] % keys->ne[2] == 0 && queries->nb[0] == 4 && keys->nb[0] == 2 && values->nb[0] == 2 &&
            (!mask || (mask->type == TYPE_F16 && mask->ne[2] == 1 && mask->ne[3] == 1 && mask->nb[0] == 2));
 }
 
