@@ -1,11 +1,9 @@
 /* Attention with AVX2. */
 
 #include "attention.h"
+#include "unroll.h"
 
 #include <immintrin.h>
-
-#define UNROLL _Pragma("GCC unroll 16")
-#define INLINE static inline __attribute__((always_inline))
 
 enum { LANES = 8, SCORED = 6, GATHERED = 4 };
 

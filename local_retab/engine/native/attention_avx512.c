@@ -1,11 +1,9 @@
 /* Attention with AVX-512. */
 
 #include "attention.h"
+#include "unroll.h"
 
 #include <immintrin.h>
-
-#define UNROLL _Pragma("GCC unroll 16")
-#define INLINE static inline __attribute__((always_inline))
 
 enum { LANES = 16, SCORED = 8, GATHERED = 8 };
 

@@ -3,19 +3,16 @@
    Products of bytes come in sums of two, of sixteen bits. As many of them are added as cannot overflow; then one
    instruction multiplies with the scale and adds to 32 bits. */
 
-#include "rows.h"
+#include "fetch.h"
 
 #include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
 
-#define UNROLL _Pragma("GCC unroll 8")
-#define INLINE static inline __attribute__((always_inline))
-
 /* The compiler has to have the value here: else it puts off sums until they are used, and runs out of registers. */
 #define KEEP(value) __asm__("" : "+x"(value))
 
-enum { HALVES = 2, MOST = 4, AHEAD = 4096 };
+enum { HALVES = 2, MOST = 4 };
 
 /* A block of sixteen rows, unpacked: eight rows in each half. */
 struct block {
@@ -24,13 +21,6 @@ struct block {
     __m256i pairs[8][HALVES];   /* of 16 bits, for each row: two minima, or two scales in Q6_K */
     __m256 scale[HALVES], minimum[HALVES];
 };
-
-/* The processor does not see far enough ahead by itself. It drops requests when it has too many, so each is made twice:
-   calls of one to eight tokens take a sixth less time than with one. */
-static inline void fetch_ahead(const uint8_t *source) {
-    _mm_prefetch((const char *)source + 2 * AHEAD, _MM_HINT_T0);
-    _mm_prefetch((const char *)source + AHEAD, _MM_HINT_T0);
-}
 
 static inline __m256i load(const uint8_t *source) { return _mm256_loadu_si256((const __m256i *)source); }
 
@@ -140,9 +130,10 @@ static inline void unpack_six_bits(const uint8_t *rows, struct block *block) {
     }
 }
 
-/* `count` columns (a constant) from `values`, `biases` and `scales` on, added to `products`. */
+/* `count` columns (a constant) from `values`, `biases` and `scales` on, added to `products`; `fetched` is what
+   fetch_share takes. */
 INLINE void columns_as(int count, enum weight_type type, const struct block *block, const int8_t *values,
-                       const int32_t *biases, const float *scales, float (*products)[ROWS]) {
+                       const int32_t *biases, const float *scales, float (*products)[ROWS], const uint8_t *fetched) {
     /* Sums of two products are below 2 * 127 times 16, 32 or 64: so many of them fit sixteen bits. */
     const int run = type == WEIGHT_Q4_K ? 8 : type == WEIGHT_Q5_K ? 4 : 2;
     const int fours_a_scale = type == WEIGHT_Q6_K ? 4 : 8, pairs = type == WEIGHT_Q6_K ? 8 : 4;
@@ -151,6 +142,7 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
         totals[column][0] = totals[column][1] = _mm256_setzero_si256();
     }
     for (int begin = 0; begin < FOURS; begin += run) {
+        fetch_share(type, fetched, begin / run, FOURS / run);
         __m256i sums[MOST][HALVES];
         UNROLL for (int four = 0; four < run; four++) {
             const __m256i *weights = block->weights[begin + four];

@@ -3,13 +3,10 @@
    A vector has four values of each of sixteen rows; four values of a column are spread to all its lanes. So a step
    multiplies 64 values, sums need not be gathered from lanes, and a block is unpacked once for all columns. */
 
-#include "rows.h"
+#include "fetch.h"
 
 #include <immintrin.h>
 #include <string.h>
-
-#define UNROLL _Pragma("GCC unroll 8")
-#define INLINE static inline __attribute__((always_inline))
 
 /* A block of sixteen rows, unpacked. */
 struct block {
@@ -27,15 +24,6 @@ static inline __m512i spread(const void *source) {
     int32_t value;
     memcpy(&value, source, sizeof value);
     return _mm512_set1_epi32(value);
-}
-
-enum { AHEAD = 4096 };
-
-/* The processor does not see far enough ahead by itself. It drops requests when it has too many, so each is made twice:
-   calls of one to eight tokens take a sixth less time than with one. */
-static inline void fetch_ahead(const uint8_t *source) {
-    _mm_prefetch((const char *)source + 2 * AHEAD, _MM_HINT_T0);
-    _mm_prefetch((const char *)source + AHEAD, _MM_HINT_T0);
 }
 
 static inline __m512i load_ahead(const uint8_t *source) {
@@ -121,14 +109,16 @@ static inline void unpack_six_bits(const uint8_t *rows, struct block *block) {
 
 enum { MOST = 8 };
 
-/* `count` columns (a constant) from `values`, `biases` and `scales` on, added to `products`. */
+/* `count` columns (a constant) from `values`, `biases` and `scales` on, added to `products`; `fetched` is what
+   fetch_share takes. */
 INLINE void columns_as(int count, enum weight_type type, const struct block *block, const int8_t *values,
-                       const int32_t *biases, const float *scales, float (*products)[ROWS]) {
+                       const int32_t *biases, const float *scales, float (*products)[ROWS], const uint8_t *fetched) {
     __m512i totals[MOST];
     UNROLL for (int column = 0; column < count; column++) { totals[column] = _mm512_setzero_si512(); }
     if (type == WEIGHT_Q6_K) {
         for (int part = 0; part < 16; part++) {
             const __m512i *weights = block->weights + 4 * part;
+            fetch_share(type, fetched, part, 16);
             UNROLL for (int column = 0; column < count; column++) {
                 __m512i sums = spread(biases + BIASES * column + part);
                 UNROLL for (int four = 0; four < 4; four++) {
@@ -141,6 +131,7 @@ INLINE void columns_as(int count, enum weight_type type, const struct block *blo
     } else {
         for (int part = 0; part < 8; part++) {
             const __m512i *weights = block->weights + 8 * part;
+            fetch_share(type, fetched, part, 8);
             UNROLL for (int column = 0; column < count; column++) {
                 __m512i sums = _mm512_setzero_si512();
                 UNROLL for (int four = 0; four < 8; four++) {

@@ -2,11 +2,11 @@
    `unpack_four_bits`, `unpack_six_bits`, `columns_as`, MOST (columns of a tile) and `tile_columns` are. */
 
 INLINE void columns(int count, enum weight_type type, const struct block *block, const int8_t *values,
-                    const int32_t *biases, const float *scales, float (*products)[ROWS]) {
+                    const int32_t *biases, const float *scales, float (*products)[ROWS], const uint8_t *fetched) {
     switch (count) {
 #define CASE(number)                                                                                                   \
     case number:                                                                                                       \
-        columns_as(number < MOST ? number : MOST, type, block, values, biases, scales, products);                      \
+        columns_as(number < MOST ? number : MOST, type, block, values, biases, scales, products, fetched);             \
         break
         CASE(1);
         CASE(2);
@@ -17,7 +17,7 @@ INLINE void columns(int count, enum weight_type type, const struct block *block,
         CASE(7);
 #undef CASE
     default:
-        columns_as(MOST, type, block, values, biases, scales, products);
+        columns_as(MOST, type, block, values, biases, scales, products, fetched);
     }
 }
 
@@ -38,7 +38,7 @@ INLINE void multiply_as(enum weight_type type, const uint8_t *rows, const struct
             const int column = from + (to - from) * tile / tiles, next = from + (to - from) * (tile + 1) / tiles;
             columns(next - column, type, &block, activations->values + (cell + column) * BLOCK,
                     activations->biases + (cell + column) * BIASES, activations->scales + cell + column,
-                    products + column - from);
+                    products + column - from, tile == 0 ? source : NULL);
         }
     }
 }
