@@ -21,15 +21,16 @@ from local_retab.engine.draft import MAX_CALL_DRAFT_TOKENS, Draft, Drafts
 from local_retab.engine.endings import cancelled_error, overdue_error, unclosable_error
 from local_retab.engine.following import family, part
 from local_retab.engine.prefix import PrefixPool, common_prefix
-from local_retab.engine.prefix_disk import MIN_TOKENS, PrefixDisk
 from local_retab.engine.priority import foremost, grow_impatient, precedence, taking_part
 from local_retab.engine.repetition import Repetition
 from local_retab.engine.sequence import Finish, Phase, Sequence, TokenEvent
+from local_retab.engine.stable import StablePrefixes
 from local_retab.engine.writing import write_next
 from local_retab.errors import EngineError, LocalRetabError
 
 if TYPE_CHECKING:
     from local_retab.engine.images import ImageSpan
+    from local_retab.engine.prefix_disk import PrefixDisk
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class Scheduler:
         self._pool = PrefixPool(backend)
         self._drafts = Drafts(backend)
         self._write = partial(write_next, backend=backend, blanks=Blanks.of(backend), repetition=Repetition(backend))
-        self._disk = disk
         self._max_sequences = max_sequences
         self._chunk = min(prefill_chunk, backend.info.batch_tokens)
+        self._stable = StablePrefixes(backend, self._pool, disk, chunk=self._chunk)
         self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
         self._closer: Closer | None = None
@@ -73,20 +74,8 @@ class Scheduler:
         self._waiting.append(sequence)
 
     def prepare(self, tokens: list[int]) -> None:
-        """Compute what all prompts begin with, or take it from disk, before the first of them is here."""
-        place = self._pool.acquire([*tokens, tokens[-1]], stable=len(tokens))
-        if place is None:
-            return
-        slot, _ = place
-        state = self._disk.load(tokens) if self._disk and len(tokens) >= MIN_TOKENS else None
-        if state is None or not self._pool.restore(slot, tokens, state):
-            for begin in range(0, len(tokens), self._chunk):
-                chunk = tokens[begin : begin + self._chunk]
-                self._backend.decode([BatchToken(token, begin + at, slot, False) for at, token in enumerate(chunk)])
-                self._pool.extend(slot, chunk)
-            if self._disk and len(tokens) >= MIN_TOKENS:
-                self._disk.save(tokens, self._backend.snapshot(slot))
-        self._pool.release(slot, keep=True)
+        """Compute what all prompts begin with before the first of them is here."""
+        self._stable.prepare(tokens)
 
     @property
     def idle(self) -> bool:
@@ -122,7 +111,7 @@ class Scheduler:
         self._learn(shares, elapsed)
         for share in shares:
             self._account(share, elapsed)
-            self._keep(share.sequence)
+            self._stable.keep(share.sequence)
             if share.row is not None:
                 self._advance(share, share.row)
 
@@ -159,7 +148,7 @@ class Scheduler:
                 return
             self._waiting.remove(sequence)
             sequence.slot, sequence.computed = place
-            self._restore(sequence)
+            self._stable.restore(sequence)
             if sequence.statistics.output_tokens == 0:
                 for one in family(sequence):
                     # What follows computes nothing of the prompt; all but the token whose logits it needs, as others.
@@ -176,24 +165,6 @@ class Scheduler:
             return False
         self._preempt(last, keep=True)
         return True
-
-    def _restore(self, sequence: Sequence) -> None:
-        """Take the prompt's stable part from disk where that saves computing it, or note that it is to go there."""
-        sequence.keep_at = None
-        if self._disk is None or sequence.stable < sequence.computed + MIN_TOKENS:
-            return
-        assert sequence.slot is not None
-        tokens = sequence.tokens[: sequence.stable]
-        state = self._disk.load(tokens)
-        if state is not None and self._pool.used_cells + len(tokens) <= self._backend.info.context_tokens:
-            sequence.computed = len(tokens) if self._pool.restore(sequence.slot, tokens, state) else 0
-        sequence.keep_at = sequence.stable if sequence.computed < sequence.stable else None
-
-    def _keep(self, sequence: Sequence) -> None:
-        """Write the prompt's stable part to disk when just that is computed."""
-        if self._disk is not None and sequence.computed == sequence.keep_at and sequence.slot is not None:
-            sequence.keep_at = None
-            self._disk.save(sequence.tokens[: sequence.computed], self._backend.snapshot(sequence.slot))
 
     def _compose(self) -> list[_Share]:
         """Whose tokens go into the next batch: answers first, then prompts, in order of arrival."""
