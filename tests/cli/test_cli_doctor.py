@@ -107,7 +107,7 @@ def test_on_a_gpu_it_is_named_and_a_model_has_to_fit_there(
 
 
 def test_the_kernels_for_the_processor_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local_retab.engine.kernels.kernels", lambda: Kernels("AVX2", 0, False, None))
+    monkeypatch.setattr("local_retab.engine.kernels.kernels", lambda: Kernels("AVX2", 0, None))
     assert json.loads(run("doctor", "--json").out)["backend"]["kernels"] == "AVX2"
     assert any(line.split(maxsplit=1) == ["products", "own kernels (AVX2)"] for line in run("doctor").out.splitlines())
     monkeypatch.setattr("local_retab.engine.kernels.kernels", lambda: None)
